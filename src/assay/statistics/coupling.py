@@ -1,0 +1,61 @@
+"""The trace of the root of a product of two covariances, with its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .linalg import full_coupling, thin_coupling
+from .moments import Moments
+
+
+def root_trace(x: Moments, y: Moments) -> Tensor:
+    """tr (C_x^(1/2) C_y C_x^(1/2))^(1/2), differentiable in everything the moments were made of.
+
+    It is the sum of singular values of F_x F_y^T. With T_x and T_y the optimal maps between the two Gaussians, which
+    the decomposition gives, it equals (<T_x, C_x> + <T_y, C_y>) / 2, and to first order the maps do not move: they are
+    twice the derivatives. No decomposition is differentiated, whose own derivative is infinite where singular values
+    meet.
+    """
+    with torch.no_grad():
+        f = x.root()
+        need_x, need_y = _varies(x), _varies(y)
+        if x.scatter is not None and y.scatter is not None:
+            trace, p, q = full_coupling(f, x.scatter.detach(), y.scatter.detach(), need_x, need_y)
+        else:
+            trace, p, q = thin_coupling(f, y.root(), need_x, need_y)
+    scale = ((x.weight - 1) * (y.weight - 1)).rsqrt()
+    for side, root, needed in ((x, p, need_x), (y, q, need_y)):
+        if needed:
+            trace = _with_slope(trace, side, root)
+    return trace * scale
+
+
+def _varies(side: Moments) -> bool:
+    tensors = (side.scatter,) if side.scatter is not None else (side.rows, side.counts)
+    return any(t is not None and t.requires_grad for t in tensors)
+
+
+def _with_slope(trace: Tensor, side: Moments, root: Tensor) -> Tensor:
+    """The trace unchanged, with half P P^T as its derivative by the side's scatter."""
+    if side.scatter is not None:
+        return _Sloped.apply(trace, side.scatter, root)  # type: ignore[no-untyped-call,no-any-return]
+    assert side.rows is not None and side.counts is not None
+    energy = 0.5 * ((side.rows @ root).square().sum(1) * side.counts).sum()
+    return trace + (energy - energy.detach())
+
+
+class _Sloped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, trace: Tensor, scatter: Tensor, root: Tensor) -> Tensor:
+        ctx.save_for_backward(root)
+        return trace.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        (root,) = ctx.saved_tensors
+        return slope, 0.5 * slope * (root @ root.T), None

@@ -1,0 +1,60 @@
+"""What every statistic can do, and the table that files are read back through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, TypeVar, runtime_checkable
+
+from torch import Tensor
+
+from ..errors import UsageError
+
+
+@runtime_checkable
+class Statistic(Protocol):
+    """The contract of a statistic; see `assay.statistics` for what each ability means."""
+
+    @classmethod
+    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Statistic: ...
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Statistic: ...
+
+    def merge(self, other: Statistic) -> Statistic: ...
+
+    def tensors(self) -> dict[str, Tensor]: ...
+
+    @property
+    def weight(self) -> Tensor: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def bounded(self) -> bool:
+        """Whether merging more samples in no longer makes it larger."""
+        ...
+
+
+STATISTICS: dict[str, type[Statistic]] = {}
+
+S = TypeVar("S", bound=type)
+
+
+def register(cls: S) -> S:
+    """Make a statistic known by its class name, so that `assay.statistics.load` can read it back."""
+    STATISTICS[cls.__name__] = cls
+    return cls
+
+
+def same_width(left: Statistic, right: Statistic) -> None:
+    """Refuse to merge statistics of different feature spaces."""
+    if type(left) is not type(right):
+        raise UsageError(
+            f"merge: expected two statistics of one type, got {type(left).__name__} and {type(right).__name__}"
+        )
+    if left.width != right.width:
+        raise UsageError(
+            f"merge: the statistics have {left.width} and {right.width} features; "
+            "both must come from the same feature extractor"
+        )

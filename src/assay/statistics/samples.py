@@ -1,0 +1,69 @@
+"""The samples themselves, with their counts: what a measure over all pairs needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import UsageError
+from .protocol import register, same_width
+
+
+def working_dtype(dtype: torch.dtype) -> torch.dtype:
+    """float64 stays, everything narrower is worked in float32: half precision has no room for sums over pairs."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def unit_counts(samples: Tensor) -> Tensor:
+    """One count a sample, in float64."""
+    return torch.ones(samples.shape[0], dtype=torch.float64, device=samples.device)
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Features and counts.
+
+    Attributes:
+        features: (n, d), float32 or float64.
+        counts: (n,), float64.
+    """
+
+    features: Tensor
+    counts: Tensor
+
+    @classmethod
+    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Samples:
+        counts = unit_counts(samples) if weights is None else weights.to(torch.float64)
+        return cls(samples.to(working_dtype(samples.dtype)), counts)
+
+    @property
+    def weight(self) -> Tensor:
+        return self.counts.sum()
+
+    @property
+    def width(self) -> int:
+        return self.features.shape[1]
+
+    @property
+    def bounded(self) -> bool:
+        return False
+
+    def at_least(self, n: int, name: str) -> None:
+        """Refuse a set of fewer than n samples; on a GPU the look would stall it, and a traced graph cannot branch."""
+        if self.counts.device.type == "cpu" and not torch.compiler.is_compiling() and float(self.weight.detach()) < n:
+            raise UsageError(f"{name}: expected at least {n} samples, got {float(self.weight.detach()):g}")
+
+    def merge(self, other: Samples) -> Samples:
+        same_width(self, other)
+        return Samples(torch.cat([self.features, other.features]), torch.cat([self.counts, other.counts]))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"features": self.features, "counts": self.counts}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Samples:
+        return cls(tensors["features"], tensors["counts"])

@@ -1,0 +1,162 @@
+"""A measure over batches that come one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from .checks import as_counts, as_samples, finite
+from .errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from .measure import Measure
+
+R = TypeVar("R")
+
+
+class Pile:
+    """Batches merged as they come.
+
+    A statistic that has reached its full size (moments) takes a batch in at once. One that grows (samples) is merged
+    pairwise, equal sizes with each other, so that no sample is copied more than log n times.
+    """
+
+    def __init__(self) -> None:
+        self._levels: list[tuple[int, Any]] = []
+
+    def add(self, statistic: Any) -> None:
+        level = 0
+        while self._levels and (self._levels[-1][0] <= level or self._levels[-1][1].bounded):
+            below, last = self._levels.pop()
+            statistic, level = last.merge(statistic), max(level, below) + 1
+        self._levels.append((level, statistic))
+
+    def total(self) -> Any:
+        """The statistic of everything added, or None."""
+        whole = None
+        for _, part in reversed(self._levels):
+            whole = part if whole is None else part.merge(whole)
+        return whole
+
+
+class Metric(Generic[R]):
+    """A streaming measure. The samples of each side go at random into two halves, whose values give the bias.
+
+    Made by `Measure.metric` or `Joint.metric`; `update` streams the generated side, `update_reference` the real one
+    where no reference was given.
+    """
+
+    def __init__(
+        self,
+        measures: Sequence[Measure],
+        options: Mapping[str, Any],
+        reference: Any,
+        shape: Callable[[list[Tensor]], R],
+    ) -> None:
+        self._measures = [m.with_options(**{k: v for k, v in options.items() if k in m.options}) for m in measures]
+        self._shape = shape
+        first = self._measures[0]
+        self._statistic: Any = first.statistic
+        self._sides = first.sides
+        self._exact: Any = None
+        if reference is not None:
+            if len(self._sides) < 2:
+                raise UsageError(f"reference: {first.name} is a measure of one set and takes none")
+            if not isinstance(reference, self._statistic):
+                samples = as_samples(reference, "reference")
+                finite(samples, "reference")
+                reference = self._statistic.of(samples.detach())
+            self._exact = reference
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every batch; a fixed reference stays."""
+        self._piles = {side: (Pile(), Pile()) for side in self._sides}
+        self._widths: dict[str, int] = {}
+        self._generator = torch.Generator().manual_seed(0)
+
+    def update(self, batch: Any, weights: Any = None) -> None:
+        """Add a batch (n, d) of the generated side, with counts (n,) if not 1 each.
+
+        Raises:
+            DataError: NaN or infinity, with the rows; the batch is then left out whole.
+        """
+        self._add(self._sides[-1], batch, weights)
+
+    def update_reference(self, batch: Any, weights: Any = None) -> None:
+        """Add a batch (n, d) of the real side."""
+        if self._exact is not None:
+            raise UsageError("update_reference: this metric was given a fixed reference")
+        if len(self._sides) < 2:
+            raise UsageError(f"update_reference: {self._measures[0].name} is a measure of one set")
+        self._add(self._sides[0], batch, weights)
+
+    def merge(self, other: Metric[R]) -> None:
+        """Add everything another metric of the same measure has seen, as another worker's."""
+        if [m.name for m in other._measures] != [m.name for m in self._measures]:
+            raise UsageError("merge: the two metrics are of different measures")
+        for side, piles in other._piles.items():
+            for mine, theirs in zip(self._piles[side], piles, strict=True):
+                total = theirs.total()
+                if total is not None:
+                    mine.add(total)
+
+    def compute(self) -> R:
+        """The value over everything seen, float64.
+
+        Raises:
+            DataError: where a side has seen nothing yet.
+        """
+        return self._shape([m(*self._whole()) for m in self._measures])
+
+    def corrected(self) -> R:
+        """The value freed of its sample-size bias: ``2 T(n) - mean T(n/2)`` over the two halves of what was seen.
+
+        A measure that is unbiased already, or that is not smooth, comes back as `compute` gives it.
+        """
+        whole = self._whole()
+        halves = [
+            [self._exact if side == self._sides[0] and self._exact is not None else self._half(side, h) for side in self._sides]
+            for h in (0, 1)
+        ]
+        values = []
+        for m in self._measures:
+            value = m(*whole)
+            if m.spread == "influences" and not m.is_unbiased():
+                value = 2 * value - 0.5 * (m(*halves[0]) + m(*halves[1]))
+            values.append(value)
+        return self._shape(values)
+
+    def _add(self, side: str, batch: Any, weights: Any) -> None:
+        samples = as_samples(batch, side).detach()
+        finite(samples, side)
+        counts = None if weights is None else as_counts(weights, len(samples), f"weights_{side}").to(samples.device)
+        width = self._widths.setdefault(side, samples.shape[1])
+        if width != samples.shape[1]:
+            raise UsageError(f"{side}: this batch has {samples.shape[1]} features, those before {width}")
+        first = torch.rand(len(samples), generator=self._generator).to(samples.device) < 0.5
+        for mask, pile in zip((first, ~first), self._piles[side], strict=True):
+            if bool(mask.any()):
+                pile.add(self._statistic.of(samples[mask], None if counts is None else counts[mask]))
+
+    def _half(self, side: str, which: int) -> Any:
+        total = self._piles[side][which].total()
+        if total is None:
+            raise DataError(f"{side}: too few samples seen for a bias correction")
+        return total
+
+    def _whole(self) -> list[Any]:
+        statistics = []
+        for side in self._sides:
+            if side == self._sides[0] and self._exact is not None:
+                statistics.append(self._exact)
+                continue
+            parts = [total for total in (pile.total() for pile in self._piles[side]) if total is not None]
+            if not parts:
+                call = "update" if side == self._sides[-1] else "update_reference"
+                raise DataError(f"{side}: nothing seen yet; call {call}(batch) first")
+            statistics.append(parts[0] if len(parts) == 1 else parts[0].merge(parts[1]))
+        return statistics
