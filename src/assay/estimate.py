@@ -5,6 +5,8 @@ With T the value, W_s the weight of side s and t_i the derivative of T by the we
 * influence of sample i:  I_i = W_s (t_i - sum_j w_j t_j / W_s), which sums to zero under the weights;
 * standard error:  sqrt(sum over units (sum of w_i I_i / W_s within the unit)^2), a unit being a sample, a pair or a
   cluster; for independent samples of count w each counts as w units: sum w I^2 / W^2;
+* near agreement a distance of mean embeddings varies at second order only. Its sampling variance is A / n + B / n^2,
+  and the influences' is A / n + 2 B / n^2; the same at n/2 tells B apart:  V = 3/2 V(n) - 1/4 mean V(n/2);
 * bias: T(n) - T(population) is of order 1/n for a smooth measure, so 2 T(n) - mean T(n/2) over random halves is free
   of its leading term;
 * a measure that is not smooth (a count of neighbours) is evaluated on random halves without replacement: given the
@@ -210,7 +212,8 @@ def _by_influence(
 ) -> list[Estimate]:
     statistic: Any = measures[0].statistic
     correct = [not m.is_unbiased() for m in measures]
-    halves = draw_halves(sampled, units, generator) if any(correct) else None
+    second = [m.degenerate for m in measures]
+    halves = draw_halves(sampled, units, generator) if any(correct) or any(second) else None
     counts = {name: s.filled().requires_grad_() for name, s in sampled.items() if s.samples is not None}
     whole: dict[str, Any] = {}
     parts: dict[str, tuple[Any, Any]] = {}
@@ -218,7 +221,7 @@ def _by_influence(
         for name, s in sampled.items():
             if s.exact is not None:
                 whole[name], parts[name] = s.exact, (s.exact, s.exact)
-            elif halves is None:
+            elif halves is None or not any(correct):
                 whole[name] = statistic.of(s.samples, counts[name])
             else:  # the halves merge to the whole: their statistics are computed once for both
                 parts[name] = _two(statistic, s, counts[name], halves[name])
@@ -226,7 +229,7 @@ def _by_influence(
         values = [_value(m, whole, contrast) for m in measures]
         slopes = [_slopes(v, counts) for v in values]
     biases = [torch.zeros((), dtype=torch.float64)] * len(measures)
-    if halves is not None:
+    if halves is not None and any(correct):
         with torch.no_grad():
             drawn = [_half_means(measures, parts, contrast, correct)]
             for _ in range(splits - 1):
@@ -238,17 +241,54 @@ def _by_influence(
             if fix:
                 # mean T(n/2) - T(n) is the leading bias of T(n) itself
                 biases[k] = torch.stack([d[k] for d in drawn]).mean() - values[k].detach()
+    in_halves = _half_errors(measures, sampled, contrast, units, halves) if halves is not None and any(second) else None
     out = []
-    for m, value, bias, slope, fix in zip(measures, values, biases, slopes, correct, strict=True):
+    for k, (m, value, bias, slope, fix) in enumerate(
+        zip(measures, values, biases, slopes, correct, strict=True)
+    ):
         centred = {
             name: _centre(g, counts[name].detach()) for name, g in slope.items() if g is not None
         }
         error = units.standard_error(centred, {name: c.detach() for name, c in counts.items()})
+        if second[k] and in_halves is not None:
+            # no less than half of the influences' variance, which is what it is where nothing of first order is left
+            error = max(1.5 * error**2 - 0.25 * in_halves[k] ** 2, 0.5 * error**2) ** 0.5
         how = "influences" if not fix else f"influences, bias by {splits} half-split{'s' if splits > 1 else ''}"
         if fix and halves is None:
             how = "influences, bias not corrected (too few samples to halve)"
         out.append(_result(m, float(value.detach()), float(bias), error, level, how, sampled, contrast, _normal(level)))
     return out
+
+
+def _half_errors(
+    measures: Sequence[Measure],
+    sampled: Mapping[str, Sampled],
+    contrast: Sequence[Term],
+    units: Units,
+    halves: Mapping[str, Tensor],
+) -> list[float]:
+    """For each degenerate measure, the root of the mean of the two halves' variances by influences."""
+    statistic: Any = measures[0].statistic
+    variance = [0.0] * len(measures)
+    for first in (True, False):
+        whole, counts, rows = {}, {}, {}
+        with torch.enable_grad():
+            for name, s in sampled.items():
+                if s.exact is not None:
+                    whole[name] = s.exact
+                    continue
+                assert s.samples is not None
+                part = s.filled() * (halves[name] if first else 1 - halves[name])
+                rows[name] = (part > 0).nonzero()[:, 0]
+                counts[name] = part[rows[name]].requires_grad_()
+                whole[name] = statistic.of(s.samples[rows[name]], counts[name])
+            for k, m in enumerate(measures):
+                if m.degenerate:
+                    slope = _slopes(_value(m, whole, contrast), counts)
+                    plain = {name: c.detach() for name, c in counts.items()}
+                    centred = {name: _centre(g, plain[name]) for name, g in slope.items() if g is not None}
+                    variance[k] += 0.5 * units.among(rows).standard_error(centred, plain) ** 2
+    return [v**0.5 for v in variance]
 
 
 def _two(statistic: Any, side: Sampled, counts: Tensor, share: Tensor) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ def measure(
     differentiable: bool = True,
     spread: Literal["influences", "half-samples"] = "influences",
     unbiased: bool | Callable[..., bool] = False,
+    degenerate: bool = False,
     enough: Callable[[int], int] | None = None,
     domain: Domain = "features",
     exceptions: Mapping[str, str] = MappingProxyType({}),
@@ -53,6 +55,8 @@ def measure(
         spread: where the standard error comes from: the influences, or half-samples where the measure is not smooth.
         unbiased: whether the value's expectation is the population's, so that nothing is to be corrected; a function
             of the options where it depends on them.
+        degenerate: whether the influences vanish where the two distributions agree (a distance of mean embeddings),
+            so that near agreement the spread is of second order, which influences count twice; it is then taken out.
         enough: from the number of features, the number of samples below which the value is mostly sample-size bias.
         domain: what the samples are: any features, or probabilities that sum to 1.
         exceptions: laws every measure keeps that this one does not, by name, each with its reason.
@@ -87,6 +91,7 @@ def measure(
             differentiable=differentiable,
             spread=spread,
             unbiased=unbiased,
+            degenerate=degenerate,
             enough=enough,
             domain=domain,
             exceptions=MappingProxyType(dict(exceptions)),
@@ -127,6 +132,7 @@ class Measure:
     differentiable: bool
     spread: Literal["influences", "half-samples"]
     unbiased: bool | Callable[..., bool] = field(repr=False)
+    degenerate: bool = field(repr=False)
     enough: Callable[[int], int] | None = field(repr=False)
     domain: Domain
     exceptions: Mapping[str, str] = field(repr=False)
@@ -152,6 +158,10 @@ class Measure:
         statistics, dtype = self._statistics(sets, weights)
         value = self.function(*statistics, **{**self.options, **options})
         return value if dtype is None else value.to(dtype)
+
+    def __reduce__(self) -> Any:
+        # pickled by name, as functions are: the name leads to the measure, which hides its plain function
+        return _named, (self.function.__module__, self.function.__qualname__, dict(self.options))
 
     def with_options(self, **options: Any) -> Measure:
         """The same measure with other defaults: ``precision.with_options(nearest_k=3)``."""
@@ -348,6 +358,13 @@ class Measure:
             sampled[side] = Sampled(samples.detach(), counts, groups.get(side))
         _same_width(self.sides, [s.exact if s.exact is not None else s.samples for s in sampled.values()])
         return sampled
+
+
+def _named(module: str, qualname: str, options: dict[str, Any]) -> Any:
+    found: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found.with_options(**options)
 
 
 def _take_groups(keywords: Mapping[str, Any], sides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -29,6 +29,11 @@ class Units:
     ids: Mapping[str, Tensor | None]
     blocks: tuple[tuple[str, ...], ...]
 
+    def among(self, rows: Mapping[str, Tensor]) -> Units:
+        """The same units for some rows of each set."""
+        ids = {name: None if i is None else i[rows[name].cpu()] for name, i in self.ids.items()}
+        return Units(ids, self.blocks)
+
     def standard_error(self, influence: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> float:
         """sqrt of the sum over units of the squared sum of w I / W in the unit; independent sets' variances add."""
         variance = 0.0

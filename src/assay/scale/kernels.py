@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -70,21 +71,11 @@ def polynomial(degree: int = 3, gamma: float | None = None, coef: float = 1.0, *
             raise UsageError("polynomial: pass gamma, or width (the number of features) for gamma = 1/width")
         gamma = 1.0 / width
 
-    def form(products: Tensor, _x: Tensor, _y: Tensor) -> Tensor:
-        base = products * gamma + coef
-        value = base
-        for _ in range(degree - 1):  # repeated products: pow is several times slower and no more exact
-            value = value * base
-        return value
-
-    def slope(products: Tensor, _x: Tensor, _y: Tensor, cotangent: Tensor) -> tuple[Tensor, None, None]:
-        base = products * gamma + coef
-        value = cotangent * (degree * gamma)
-        for _ in range(degree - 1):
-            value = value * base
-        return value, None, None
-
-    return Kernel(f"polynomial(degree={degree}, gamma={gamma:g}, coef={coef:g})", form, slope=slope)
+    return Kernel(
+        f"polynomial(degree={degree}, gamma={gamma:g}, coef={coef:g})",
+        partial(_polynomial, degree=degree, gamma=gamma, coef=coef),
+        slope=partial(_polynomial_slope, degree=degree, gamma=gamma, coef=coef),
+    )
 
 
 def rbf(bandwidth: float | Sequence[float]) -> Kernel:
@@ -97,40 +88,75 @@ def rbf(bandwidth: float | Sequence[float]) -> Kernel:
     if not widths or not all(0 < b < float("inf") for b in widths):
         raise UsageError(f"bandwidth: expected one or several numbers above zero, got {bandwidth!r}")
 
-    def form(products: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        distances = (x + y - 2 * products).clamp_min(0)
-        total = torch.exp(distances * (-0.5 / widths[0] ** 2))
-        for width in widths[1:]:
-            total = total + torch.exp(distances * (-0.5 / width**2))
-        return total / len(widths) if len(widths) > 1 else total
-
-    def slope(products: Tensor, x: Tensor, y: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        distances = (x + y - 2 * products).clamp_min(0)
-        by_distance = torch.exp(distances * (-0.5 / widths[0] ** 2)) * (-0.5 / widths[0] ** 2)
-        for width in widths[1:]:
-            by_distance = by_distance + torch.exp(distances * (-0.5 / width**2)) * (-0.5 / width**2)
-        by_distance = by_distance * cotangent / len(widths)
-        return -2 * by_distance, by_distance, by_distance
-
     shown = ", ".join(f"{b:g}" for b in widths)
-    return Kernel(f"rbf({shown})", form, shift_invariant=True, slope=slope)
+    return Kernel(
+        f"rbf({shown})", partial(_rbf, widths=widths), shift_invariant=True, slope=partial(_rbf_slope, widths=widths)
+    )
 
 
 def linear() -> Kernel:
     """<x, y>."""
-    return Kernel("linear", lambda products, _x, _y: products + 0)
+    return Kernel("linear", _linear)
 
 
 def cosine() -> Kernel:
     """<x, y> / (|x| |y|); 0 where a vector is zero."""
-
-    def form(products: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        scale = x * y
-        return products * torch.where(scale > 0, torch.where(scale > 0, scale, 1.0).rsqrt(), 0.0)
-
-    return Kernel("cosine", form)
+    return Kernel("cosine", _cosine)
 
 
 def squared_distance() -> Kernel:
     """|x - y|^2, never below zero."""
-    return Kernel("squared distance", lambda p, x, y: (x + y - 2 * p).clamp_min(0), shift_invariant=True)
+    return Kernel("squared distance", _squared_distance, shift_invariant=True)
+
+
+# -- the forms, at the top of the module so that kernels can be pickled ----------------------------------------------
+
+
+def _polynomial(products: Tensor, _x: Tensor, _y: Tensor, *, degree: int, gamma: float, coef: float) -> Tensor:
+    base = products * gamma + coef
+    value = base
+    for _ in range(degree - 1):  # repeated products: pow is several times slower and no more exact
+        value = value * base
+    return value
+
+
+def _polynomial_slope(
+    products: Tensor, _x: Tensor, _y: Tensor, cotangent: Tensor, *, degree: int, gamma: float, coef: float
+) -> tuple[Tensor, None, None]:
+    base = products * gamma + coef
+    value = cotangent * (degree * gamma)
+    for _ in range(degree - 1):
+        value = value * base
+    return value, None, None
+
+
+def _rbf(products: Tensor, x: Tensor, y: Tensor, *, widths: tuple[float, ...]) -> Tensor:
+    distances = (x + y - 2 * products).clamp_min(0)
+    total = torch.exp(distances * (-0.5 / widths[0] ** 2))
+    for width in widths[1:]:
+        total = total + torch.exp(distances * (-0.5 / width**2))
+    return total / len(widths) if len(widths) > 1 else total
+
+
+def _rbf_slope(
+    products: Tensor, x: Tensor, y: Tensor, cotangent: Tensor, *, widths: tuple[float, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    distances = (x + y - 2 * products).clamp_min(0)
+    by_distance = torch.exp(distances * (-0.5 / widths[0] ** 2)) * (-0.5 / widths[0] ** 2)
+    for width in widths[1:]:
+        by_distance = by_distance + torch.exp(distances * (-0.5 / width**2)) * (-0.5 / width**2)
+    by_distance = by_distance * cotangent / len(widths)
+    return -2 * by_distance, by_distance, by_distance
+
+
+def _linear(products: Tensor, _x: Tensor, _y: Tensor) -> Tensor:
+    return products.clone()
+
+
+def _cosine(products: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    scale = x * y
+    return products * torch.where(scale > 0, torch.where(scale > 0, scale, 1.0).rsqrt(), 0.0)
+
+
+def _squared_distance(products: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    return (x + y - 2 * products).clamp_min(0)

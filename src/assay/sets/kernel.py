@@ -38,6 +38,7 @@ def _relabelled(pooled: Tensor, first: Tensor, *, kernel: Kernel | None, biased:
     best="min",
     laws=[zero_in_expectation, symmetric],
     unbiased=lambda kernel, biased: not biased,
+    degenerate=True,
     null=_relabelled,
     reference="Gretton et al. 2012, JMLR 13; the cubic kernel: Binkowski et al. 2018, arXiv:1801.01401",
 )
