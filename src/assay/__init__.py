@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from . import scale, sets, statistics
+from .compare import compare
+from .comparison import Comparison
 from .errors import DataError, MissingExtra, UsageError
 from .estimate import Estimate, difference
 from .joint import Joint, joint
@@ -26,6 +28,7 @@ from .statistics import Moments, Neighbours, Samples
 from .version import __version__
 
 __all__ = [
+    "Comparison",
     "DataError",
     "Estimate",
     "Joint",
@@ -38,6 +41,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "authenticity",
+    "compare",
     "coverage",
     "density",
     "difference",

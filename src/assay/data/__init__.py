@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from assay.data.arrays import array_images
-from assay.data.batches import Batch, batches
+from assay.data.batches import Batch, Progress, batches
 from assay.data.decode import UnreadableImage
 from assay.data.ready_features import FeatureArray, as_features, load_features
 from assay.data.source import ImageSource, Unreadable, UnreadableImages
@@ -17,6 +17,7 @@ __all__ = [
     "Batch",
     "FeatureArray",
     "ImageSource",
+    "Progress",
     "Unreadable",
     "UnreadableImage",
     "UnreadableImages",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.data.decode import MAX_FILE_BYTES, UnreadableImage, decode_image, require_pillow
-from assay.data.source import ImageSource, is_hidden, is_image_name, no_images
+from assay.data.source import ImageSource, is_hidden, is_image_name, no_images, shown
 from assay.errors import DataError
 
 
@@ -88,10 +88,12 @@ def open_zip(path: Path) -> ImageSource:
         raise DataError(f"{path} has a damaged table of contents ({type(error).__name__})") from None
     files = [name for name in files if not is_hidden(name)]
     names = tuple(name for name in files if is_image_name(name))
-    description = f"zip {path}"
+    description = f"zip {shown(str(path))}"
     if not names:
         raise no_images(description, files)
     twice = next((a for a, b in pairwise(names) if a == b), None)
     if twice is not None:
-        raise DataError(f"{description} has two members named {twice}: an image's name must be its own")
+        raise DataError(
+            f"{description} has two members named {shown(twice)}: an image's name must be its own"
+        )
     return ImageSource(names, description, ZipReader(path, names))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from assay.data.decode import UnreadableImage
-from assay.data.source import ImageSource, Unreadable, UnreadableImages
+from assay.data.source import ImageSource, Unreadable, UnreadableImages, shown
 from assay.errors import DataError, UsageError
 
 Transform = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -134,8 +134,9 @@ def _different_sizes(
 ) -> DataError:
     size, other_size = (" x ".join(str(side) for side in each[-2:]) for each in (shape, other_shape))
     return DataError(
-        f"images of different sizes cannot be compared as they are: {name} is {size}, "
-        f"{other} is {other_size} (height x width); resize them, or use features that do, such as pixels:32"
+        f"images of different sizes cannot be compared as they are: {shown(name)} is {size}, "
+        f"{shown(other)} is {other_size} (height x width); "
+        "resize them, or use features that do, such as pixels:32"
     )
 
 

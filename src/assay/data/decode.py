@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.data.source import shown
 from assay.errors import DataError, MissingExtra
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class UnreadableImage(DataError):
     def __init__(self, name: str, reason: str) -> None:
         self.name = name
         self.reason = reason
-        super().__init__(f"{name} cannot be read: {reason}")
+        super().__init__(f"{shown(name)} cannot be read: {reason}")
 
 
 def require_pillow() -> None:

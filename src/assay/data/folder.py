@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.data.decode import MAX_FILE_BYTES, UnreadableImage, decode_image, require_pillow
-from assay.data.source import ImageSource, is_hidden, is_image_name, no_images
+from assay.data.source import ImageSource, is_hidden, is_image_name, no_images, shown
 from assay.errors import DataError
 
 
@@ -46,7 +46,7 @@ def open_folder(root: Path) -> ImageSource:
     require_pillow()
     files = sorted(_walk(root, "", set()))
     names = tuple(name for name in files if is_image_name(name))
-    description = f"folder {root}"
+    description = f"folder {shown(str(root))}"
     if not names:
         raise no_images(description, files)
     return ImageSource(names, description, FolderReader(root, names))

@@ -15,6 +15,11 @@ from assay.errors import DataError
 NAMED_AT_MOST = 10
 
 
+def shown(name: str) -> str:
+    """A name fit for a one-line message: files may be named with line breaks or undecodable bytes."""
+    return name if name.isprintable() else ascii(name)
+
+
 @dataclass(frozen=True)
 class ImageSource:
     """A set of images in a fixed order, each decoded when it is asked for.
@@ -53,7 +58,7 @@ class UnreadableImages(DataError):
 
     def __init__(self, source: ImageSource, images: Sequence[Unreadable]) -> None:
         self.images = tuple(images)
-        named = ", ".join(f"{image.name} ({image.reason})" for image in self.images[:NAMED_AT_MOST])
+        named = ", ".join(f"{shown(image.name)} ({image.reason})" for image in self.images[:NAMED_AT_MOST])
         more = len(self.images) - NAMED_AT_MOST
         if more > 0:
             named += f" and {more} more"
@@ -77,7 +82,7 @@ def is_hidden(name: str) -> bool:
 
 def no_images(description: str, others: Iterable[str]) -> DataError:
     """The error for a set without an image: what is there instead, and what would have been read."""
-    suffixes = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in others)
+    suffixes = Counter(shown(PurePosixPath(name).suffix.lower()) or "no suffix" for name in others)
     if not suffixes:
         return DataError(f"{description} is empty: expected images ({', '.join(sorted(SUFFIXES))})")
     count = sum(suffixes.values())

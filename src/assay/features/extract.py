@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from assay.data import ImageSource, Unreadable, batches
-from assay.data.batches import Progress
+from assay.data import ImageSource, Progress, Unreadable, batches
 from assay.errors import DataError
 from assay.features.extractor import Extractor
 
@@ -85,7 +84,7 @@ def extract(
                 logits[start:stop] = outputs.logits
             rows.extend(batch.indices.tolist())
     if features is None:
-        first = f", the first, {skipped[0].name}, because: {skipped[0].reason}" if skipped else ""
+        first = f", the first because: {skipped[0].reason}" if skipped else ""
         raise DataError(f"none of the {len(source)} images in {source.description} can be read{first}")
     return Features(
         features=features[: len(rows)],

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .progress import tick
-from .tiles import spans
+from .tiles import spans, tiles
 
-ROWS, COLUMNS = 1024, 8192
+SHAPE = (1024, 2048)
+CACHED = 2**18  # float64 numbers of a recomputation at once: what a core's cache holds
 SPARE = 4  # winners kept beyond those asked for, so that rounding in a product cannot push a true one out
 TIE = 1e-12  # relative: a distance this close to a radius is on the ball's surface, which belongs to the ball
 
@@ -52,37 +52,32 @@ def nearest(x: Tensor, y: Tensor | None, k: int, *, scale: Tensor | None = None)
         raise ValueError(f"k: expected 1 to {available} (the rows there are), got {k}")
     keep = min(k + SPARE, available)
     left, right = _augmented(x, other)
-    squared = torch.empty(len(x), k, dtype=torch.float64, device=x.device)
-    index = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
     inverse = None if scale is None else scale.reciprocal().to(left.dtype)
-    rows, columns = spans(len(x), ROWS), spans(len(other), COLUMNS)
-    for done, (a, b) in enumerate(rows):
-        best: Tensor | None = None
-        where: Tensor | None = None
-        for c, e in columns:
-            closeness = left[a:b] @ right[c:e].T
-            if own and max(a, c) < min(b, e):
-                diagonal = torch.arange(max(a, c), min(b, e), device=x.device)
-                closeness[diagonal - a, diagonal - c] = -torch.inf
-            if inverse is not None:
-                closeness = closeness * inverse[c:e]
-            value, column = closeness.topk(min(keep, e - c), dim=1)
-            column = column + c
-            if best is not None and where is not None:
-                value, column = torch.cat([best, value], 1), torch.cat([where, column], 1)
-                value, order = value.topk(min(keep, value.shape[1]), dim=1)
-                column = column.gather(1, order)
-            best, where = value, column
-        assert where is not None
-        exact = _subtracted(x[a:b], other, where)
-        if scale is not None:
-            exact = exact / scale[where]
-        if own:  # where a row is among its own spare candidates it must not win
-            exact = exact.masked_fill(where == torch.arange(a, b, device=x.device)[:, None], torch.inf)
-        exact, order = exact.sort(dim=1, stable=True)
-        squared[a:b], index[a:b] = exact[:, :k], where.gather(1, order)[:, :k]
-        tick("nearest neighbours", done + 1, len(rows))
-    return Nearest(squared, index)
+    best = torch.full((len(x), keep), -torch.inf, dtype=left.dtype, device=x.device)
+    where = torch.zeros(len(x), keep, dtype=torch.int64, device=x.device)
+    for i, j, mirrored in tiles(len(x), len(other), symmetric=own, what="nearest neighbours", shape=SHAPE):
+        closeness = left[i] @ right[j].T
+        if inverse is not None:
+            closeness = closeness * inverse[j]
+        if own and i == j:
+            closeness.fill_diagonal_(-torch.inf)
+        _keep_best(best, where, i, closeness, j.start)
+        if mirrored:
+            _keep_best(best, where, j, closeness.T.contiguous(), i.start)
+    exact = _subtracted(x, other, where)
+    if scale is not None:
+        exact = exact / scale[where]
+    exact, order = exact.masked_fill_(best == -torch.inf, torch.inf).sort(dim=1, stable=True)
+    return Nearest(exact[:, :k], where.gather(1, order)[:, :k])
+
+
+def _keep_best(best: Tensor, where: Tensor, rows: slice, closeness: Tensor, offset: int) -> None:
+    """Take the columns of a tile that are closer than what the rows have so far."""
+    keep = best.shape[1]
+    value, column = closeness.topk(min(keep, closeness.shape[1]), dim=1)
+    value, order = torch.cat([best[rows], value], 1).topk(keep, dim=1)
+    best[rows] = value
+    where[rows] = torch.cat([where[rows], column + offset], 1).gather(1, order)
 
 
 def pairs_within(
@@ -106,23 +101,18 @@ def pairs_within(
     slack_y = eps * (half_y + half_x.max())
     reach_x = _reach(radii_x, slack_x)
     reach_y = _reach(radii_y, slack_y)
-    rows, columns = spans(len(x), ROWS), spans(len(y), 2048)
-    done = 0
-    for a, b in rows:
-        for c, e in columns:
-            closeness = left[a:b] @ right[c:e].T
-            near = (closeness >= reach_x[a:b, None]) | (closeness >= reach_y[None, c:e])
-            i, j = near.nonzero(as_tuple=True)
-            squared = -2 * closeness[i, j].to(torch.float64)
-            i, j = i + a, j + c
-            unsure = ((squared - radii_x[i]).abs() <= 4 * slack_x[i]) | ((squared - radii_y[j]).abs() <= 4 * slack_y[j])
-            redo = unsure.nonzero(as_tuple=True)[0]
-            for f, g in spans(len(redo), 65536):
-                some = redo[f:g]
-                squared[some] = _distance(x[i[some]], y[j[some]])
-            yield i, j, squared <= radii_x[i] * (1 + TIE), squared <= radii_y[j] * (1 + TIE)
-            done += 1
-            tick("pairs within radii", done, len(rows) * len(columns))
+    for rows, columns, _ in tiles(len(x), len(y), symmetric=False, what="pairs within radii", shape=SHAPE):
+        closeness = left[rows] @ right[columns].T
+        near = (closeness >= reach_x[rows, None]).logical_or_(closeness >= reach_y[None, columns])
+        i, j = near.nonzero(as_tuple=True)
+        squared = -2 * closeness[i, j].to(torch.float64)
+        i, j = i + rows.start, j + columns.start
+        unsure = ((squared - radii_x[i]).abs() <= 4 * slack_x[i]) | ((squared - radii_y[j]).abs() <= 4 * slack_y[j])
+        redo = unsure.nonzero(as_tuple=True)[0]
+        for a, b in spans(len(redo), max(1, CACHED // x.shape[1])):
+            some = redo[a:b]
+            squared[some] = _distance(x[i[some]], y[j[some]])
+        yield i, j, squared <= radii_x[i] * (1 + TIE), squared <= radii_y[j] * (1 + TIE)
 
 
 def _reach(radii: Tensor, slack: Tensor) -> Tensor:
@@ -144,7 +134,7 @@ def _subtracted(x: Tensor, y: Tensor, index: Tensor) -> Tensor:
     """(n, k) squared distances from each row of x to the rows of y that `index` (n, k) names, a few rows at a time."""
     n, k = index.shape
     out = torch.empty(n, k, dtype=torch.float64, device=x.device)
-    for a, b in spans(n, max(1, 2**22 // (k * x.shape[1]))):
+    for a, b in spans(n, max(1, CACHED // (k * x.shape[1]))):
         out[a:b] = _distance(x[a:b, None, :], y[index[a:b]])
     return out
 

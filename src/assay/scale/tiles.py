@@ -19,20 +19,23 @@ from torch.autograd.function import once_differentiable
 from .kernels import Kernel
 from .progress import tick
 
-ROWS, COLUMNS = 512, 2048  # a float32 tile of 4 MiB: large enough for the product, small enough for the cache
+# a float32 tile of 4 MiB: large enough for the product, small enough for the cache
+ROWS, COLUMNS, SQUARE = 512, 2048, 1024
 
 
 def spans(n: int, size: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def tiles(n: int, m: int, *, symmetric: bool, what: str) -> Iterator[tuple[slice, slice, bool]]:
+def tiles(
+    n: int, m: int, *, symmetric: bool, what: str, shape: tuple[int, int] | None = None
+) -> Iterator[tuple[slice, slice, bool]]:
     """Row and column slices of every tile, and whether its mirror image is to be counted with it.
 
     For a symmetric problem the tiles are square and only those on or above the diagonal come, those above with True.
     """
     if symmetric:
-        blocks = spans(n, 1024)
+        blocks = spans(n, SQUARE if shape is None else shape[1])
         total = len(blocks) * (len(blocks) + 1) // 2
         done = 0
         for i, (a, b) in enumerate(blocks):
@@ -41,7 +44,7 @@ def tiles(n: int, m: int, *, symmetric: bool, what: str) -> Iterator[tuple[slice
                 done += 1
                 tick(what, done, total)
         return
-    rows, columns = spans(n, ROWS), spans(m, COLUMNS)
+    rows, columns = spans(n, ROWS if shape is None else shape[0]), spans(m, COLUMNS if shape is None else shape[1])
     done = 0
     for a, b in rows:
         for c, e in columns:

@@ -1,0 +1,223 @@
+"""Does somebody's measure keep the laws? What `assay check module:name` does."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from .checks import nearest_name
+from .errors import MissingExtra, UsageError
+from .joint import Joint
+from .laws import UNIVERSAL, LawBroken, draw_inputs, laws_of, translation_invariant
+from .measure import Law, Measure
+from .statistics import Moments
+
+EXAMPLES = 25  # inputs a law, where time allows
+COSTLY = {"compiled_agrees": 2, "zero_in_expectation": 3, "gradient_is_right": 10}
+SIZES = (8, 24)
+WIDTHS = (2, 5, 12, 30)
+SCALES = (1.0, 0.1, 3.0)
+# kernel values grow with the offset to their power: only measures of differences are asked to bear a large one
+SMALL_OFFSETS = (0.0, 0.5)
+LARGE_OFFSETS = (0.0, -3.0, 1e4)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of one law.
+
+    Attributes:
+        law: its name.
+        state: "kept" over all examples; "broken"; "exempt" by the measure's own declaration; "unknown" where time
+            ran out before the first example.
+        examples: how many inputs were tried.
+        message: how it is broken, or the reason of the exemption.
+        inputs: the smallest inputs found that break it, as `assay.laws.draw_inputs` takes them.
+    """
+
+    law: str
+    state: Literal["kept", "broken", "exempt", "unknown"]
+    examples: int = 0
+    message: str = ""
+    inputs: dict[str, float] | None = None
+
+
+def load_measure(target: str) -> Measure:
+    """The measure that `package.module:name` or `path/to/file.py:name` means; the current folder is looked in first.
+
+    The module is imported, so its code runs.
+
+    Raises:
+        UsageError: another form, a module that cannot be imported, no such name, or something that is no measure.
+    """
+    place, colon, name = target.rpartition(":")
+    if not colon or not place or not name:
+        raise UsageError(f"{target!r}: expected module:name or path/to/file.py:name, such as my_measures:my_distance")
+    found: Any = _module(place)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            measures = [k for k, v in vars(found).items() if isinstance(v, Measure)] if hasattr(found, "__dict__") else []
+            known = f"; its measures: {', '.join(measures)}" if measures else "; it has no measures"
+            raise UsageError(f"{place} has no {name!r}{nearest_name(name, measures)}{known}")
+        found = getattr(found, part)
+    if isinstance(found, Joint):
+        raise UsageError(f"{target} is a joint: check its measures one by one: {', '.join(m.name for m in found.measures)}")
+    if not isinstance(found, Measure):
+        advice = "; decorate it with @assay.measure(...)" if callable(found) else ""
+        raise UsageError(f"{target} is no measure but a {type(found).__name__}{advice}")
+    return found
+
+
+def check_measure(measure: Measure, *, seconds: float = 30.0, seed: int = 0) -> Iterator[Verdict]:
+    """Put a measure through its laws, one verdict a law as it is reached.
+
+    Args:
+        measure: any measure.
+        seconds: in all, shared out among the laws; a single example may overrun its share.
+        seed: of the inputs that are tried; the same seed tries the same ones.
+
+    Yields:
+        A verdict for each law: every universal one, exempt ones too, then those that the measure declares.
+
+    Raises:
+        MissingExtra: hypothesis is not installed.
+    """
+    _require_hypothesis()
+    known = {law.__name__ for law in UNIVERSAL}
+    for name, reason in measure.exceptions.items():
+        if name not in known:
+            raise UsageError(f"{measure.name}: exceptions: {name!r} is no universal law{nearest_name(name, known)}")
+        yield Verdict(name, "exempt", message=reason)
+    end = time.monotonic() + seconds
+    laws = laws_of(measure)
+    # the one that is slow to start goes last, so that it cannot take the others' time
+    laws.sort(key=lambda law: law.__name__ == "compiled_agrees")
+    for k, law in enumerate(laws):
+        now = time.monotonic()
+        yield _tried(measure, law, now + max(0.0, end - now) / (len(laws) - k), seed)
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """One line for a reader."""
+    head = f"{verdict.state:<8}{verdict.law}"
+    if verdict.state == "kept":
+        return f"{head} ({verdict.examples} input{'s' if verdict.examples != 1 else ''})"
+    if verdict.state == "exempt":
+        return f"{head}: {verdict.message}"
+    if verdict.state == "unknown":
+        return f"{head}: no time was left; allow more seconds"
+    inputs = ", ".join(f"{k}={v:g}" for k, v in (verdict.inputs or {}).items())
+    return f"{head}: {verdict.message}; smallest inputs found: draw_inputs(measure, {inputs})"
+
+
+def _tried(measure: Measure, law: Law, until: float, seed: int) -> Verdict:
+    from hypothesis import HealthCheck, given, settings
+    from hypothesis import seed as with_seed
+    from hypothesis import strategies as st
+
+    wide = measure.statistic is Moments or translation_invariant in measure.laws
+    tried = 0
+    failures: list[tuple[dict[str, float], str]] = []
+
+    def example(n: int, m: int, d: int, offset: float, scale: float, seed: int) -> None:
+        nonlocal tried
+        if time.monotonic() > until and (tried or failures):
+            return
+        tried += 1
+        inputs = {"n": n, "m": m, "d": d, "offset": offset, "scale": scale, "seed": seed}
+        try:
+            law(measure, draw_inputs(measure, **inputs))  # type: ignore[arg-type]
+        except LawBroken as broken:
+            # the law's name stands at the line's head already
+            failures.append((inputs, str(broken).removeprefix(f"{law.__name__}: ")))
+            raise
+        except Exception as error:
+            failures.append((inputs, f"raises {type(error).__name__}: {' '.join(str(error).split())[:300]}"))
+            raise
+
+    wanted = settings(
+        max_examples=COSTLY.get(law.__name__, EXAMPLES),
+        deadline=None,
+        database=None,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    strategies = {
+        "n": st.integers(*SIZES),
+        "m": st.integers(*SIZES),
+        "d": st.sampled_from(WIDTHS),
+        "offset": st.sampled_from(LARGE_OFFSETS if wide else SMALL_OFFSETS),
+        "scale": st.sampled_from(SCALES),
+        "seed": st.integers(0, 2**16),
+    }
+    run: Callable[[], None] = with_seed(seed)(wanted(given(**strategies)(example)))
+    with _quietly():
+        try:
+            run()
+        except Exception:  # kept in `failures`; after the time is up hypothesis calls the law flaky
+            if not failures:
+                raise
+    if failures:
+        inputs, message = min(failures, key=lambda f: tuple(abs(v) for v in f[0].values()))
+        return Verdict(law.__name__, "broken", tried, message, inputs)
+    return Verdict(law.__name__, "kept" if tried else "unknown", tried)
+
+
+def _module(place: str) -> ModuleType:
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        if not place.endswith(".py"):
+            return importlib.import_module(place)
+        path = Path(place).resolve()
+        if not path.is_file():
+            raise UsageError(f"{place}: no such file")
+        if str(path.parent) not in sys.path:  # its neighbours may be imported by it
+            sys.path.insert(0, str(path.parent))
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        # a pickled measure is looked up by its module's name; a name that is taken must stay what it is
+        sys.modules.setdefault(path.stem, module)
+        spec.loader.exec_module(module)
+        return module
+    except UsageError:
+        raise
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{place}: cannot be imported: {error} (looked in {here} first)") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{place}: cannot be imported: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Compilers and hypothesis warn and print; a verdict is one line."""
+    import logging
+
+    logger = logging.getLogger("torch")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def _require_hypothesis() -> None:
+    try:
+        import hypothesis  # noqa: F401
+    except ImportError:
+        raise MissingExtra("hypothesis", "check", "checking a measure") from None

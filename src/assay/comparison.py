@@ -1,0 +1,171 @@
+"""What came out of a comparison?"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .estimate import Estimate
+
+Direction = Literal["lower is better", "higher is better"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure of one set.
+
+    Attributes:
+        name: as it is printed, with the feature space: `fd[efficientnet-lite0]`.
+        measure: the measure's full name.
+        candidate: the set's name.
+        direction: which direction is better.
+        estimate: value, corrected value, interval, counts (`n_x` real, `n_y` generated).
+        multiple: the value in multiples of the floor, None where there is no floor or no honest multiple.
+        multiple_is: how the multiple was taken.
+    """
+
+    name: str
+    measure: str
+    candidate: str
+    direction: Direction
+    estimate: Estimate
+    multiple: float | None = None
+    multiple_is: str | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two candidates by one measure: the estimate is of b's value minus a's.
+
+    Attributes:
+        better: the better one where the interval excludes zero, else None.
+    """
+
+    name: str
+    measure: str
+    a: str
+    b: str
+    direction: Direction
+    estimate: Estimate
+
+    @property
+    def better(self) -> str | None:
+        if not (self.estimate.low > 0 or self.estimate.high < 0):
+            return None
+        b_is_better = (self.estimate.high < 0) == (self.direction == "lower is better")
+        return self.b if b_is_better else self.a
+
+
+@dataclass(frozen=True)
+class Floor:
+    """One measure between two halves of the real set: the best value anyone can reach with so many samples.
+
+    Attributes:
+        samples: how many each half has; every multiple is of values at this size.
+    """
+
+    name: str
+    measure: str
+    direction: Direction
+    estimate: Estimate
+    samples: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes:
+        rows: one a candidate and measure, candidates in their order.
+        aims: measures of one set, taken of the real one: the value to aim at.
+        differences: one a pair of candidates and measure of both.
+        floor: one a measure of two sets, where it was asked for.
+        notes: what a reader must know before using the numbers.
+        settings: seed, versions, extractor, counts: what it takes to get the same numbers again.
+    """
+
+    rows: tuple[Row, ...]
+    aims: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+    floor: tuple[Floor, ...]
+    notes: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+    def __getitem__(self, key: tuple[str, str]) -> Estimate:
+        """The estimate of a candidate by a measure: ``found["late", "fd"]``; printed, short and full names will do."""
+        candidate, measure = key
+        for row in self.rows:
+            if row.candidate == candidate and measure in (row.name, row.measure, row.name.partition("[")[0]):
+                return row.estimate
+        known = ", ".join(f"({row.candidate!r}, {row.name!r})" for row in self.rows)
+        raise KeyError(f"{key!r}; there are {known}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings, lists and dictionaries; a number that is not finite is None."""
+        return {
+            "measures": [_row(row) for row in self.rows],
+            "aims": [_row(row) for row in self.aims],
+            "differences": [
+                {
+                    "name": d.name, "measure": d.measure, "a": d.a, "b": d.b, "direction": d.direction,
+                    "better": d.better, **_numbers(d.estimate),
+                }
+                for d in self.differences
+            ],
+            "floor": [
+                {
+                    "name": f.name, "measure": f.measure, "direction": f.direction, "samples": f.samples,
+                    **_numbers(f.estimate),
+                }
+                for f in self.floor
+            ],
+            "notes": list(self.notes),
+            "settings": dict(self.settings),
+        }  # fmt: skip
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_dict()` as JSON, indented by two, under a temporary name first and renamed when complete.
+
+        Raises:
+            DataError: where the file cannot be written.
+        """
+        from .report.json import write_json
+
+        write_json(self.to_dict(), path)
+
+    def __str__(self) -> str:
+        from .report.table import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f'<pre style="line-height: 1.3">{escape(str(self))}</pre>'
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "measure": row.measure,
+        "candidate": row.candidate,
+        "direction": row.direction,
+        **_numbers(row.estimate),
+        "multiple_of_floor": _finite(row.multiple),
+        "multiple_is": row.multiple_is,
+    }
+
+
+def _numbers(estimate: Estimate) -> dict[str, Any]:
+    numbers = {k: _finite(v) if isinstance(v, float) else v for k, v in estimate.to_dict().items()}
+    for count in ("n_x", "n_y"):
+        if numbers[count] is not None and numbers[count] == int(numbers[count]):
+            numbers[count] = int(numbers[count])
+    return numbers
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

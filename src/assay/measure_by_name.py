@@ -1,0 +1,110 @@
+"""Which measures does a name mean, and how is a measure printed?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from .checks import nearest_name
+from .errors import UsageError
+from .joint import Joint
+from .measure import Measure
+from .sets import (
+    authenticity,
+    coverage,
+    density,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    memorization_informed_frechet_distance,
+    prdc,
+    precision,
+    recall,
+    vendi_score,
+)
+
+SHORT: Mapping[str, Measure | Joint] = MappingProxyType(
+    {
+        "fd": frechet_distance,
+        "kd": kernel_distance,
+        "prdc": prdc,
+        "precision": precision,
+        "recall": recall,
+        "density": density,
+        "coverage": coverage,
+        "authenticity": authenticity,
+        "vendi": vendi_score,
+        "is": inception_score,
+        "mifd": memorization_informed_frechet_distance,
+    }
+)
+
+
+def measures_by_name(wanted: str | Measure | Joint | Sequence[str | Measure | Joint]) -> list[Measure]:
+    """The measures that names mean, in their order, each once; a joint is its members.
+
+    | name | measure |
+    |---|---|
+    | `fd` | `frechet_distance` |
+    | `kd` | `kernel_distance` |
+    | `precision`, `recall`, `density`, `coverage` | themselves, with 5 neighbours |
+    | `prdc` | those four |
+    | `authenticity` | itself |
+    | `vendi` | `vendi_score` |
+    | `is` | `inception_score` |
+    | `mifd` | `memorization_informed_frechet_distance` |
+
+    Args:
+        wanted: short or full names, or measures themselves (with options, or of your own).
+
+    Raises:
+        UsageError: an unknown name, with the nearest known one; nothing wanted.
+    """
+    entries = [wanted] if isinstance(wanted, (str, Measure, Joint)) else list(wanted)
+    found: dict[str, Measure] = {}
+    for entry in entries:
+        for measure in _members(entry):
+            found.setdefault(printed_name(measure), measure)
+    if not found:
+        raise UsageError(f"measures: none given; known are {', '.join(SHORT)}")
+    return list(found.values())
+
+
+def printed_name(measure: Measure) -> str:
+    """The short name where there is one, with the options that are not the definition's own.
+
+    ``precision.with_options(nearest_k=3)`` prints as ``precision(nearest_k=3)``.
+    """
+    name = next(
+        (s for s, m in SHORT.items() if isinstance(m, Measure) and m.function is measure.function),
+        measure.name,
+    )
+    usual: Mapping[str, Any] = getattr(measure.function, "__kwdefaults__", None) or {}
+    changed = [f"{k}={_shown(v)}" for k, v in measure.options.items() if v is not usual.get(k) and v != usual.get(k)]
+    return f"{name}({', '.join(changed)})" if changed else name
+
+
+def fewest_samples(measure: Measure) -> int:
+    """How many samples a set must have at least for an estimate of the measure, which looks at halves of it."""
+    k = measure.options.get("nearest_k")
+    return 2 * (k + 1) if isinstance(k, int) else 4
+
+
+def _members(entry: str | Measure | Joint) -> Sequence[Measure]:
+    if isinstance(entry, str):
+        full = {m.name: m for m in SHORT.values()}
+        known: Measure | Joint | None = SHORT.get(entry) or full.get(entry)
+        if known is None:
+            near = nearest_name(entry.lower(), [*SHORT, *full])
+            raise UsageError(f"measures: unknown measure {entry!r}{near}; known are {', '.join(SHORT)}")
+        entry = known
+    if isinstance(entry, Joint):
+        return entry.measures
+    if isinstance(entry, Measure):
+        return (entry,)
+    raise UsageError(f"measures: expected names or measures, got {type(entry).__name__}")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

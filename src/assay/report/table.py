@@ -1,0 +1,157 @@
+"""A `Comparison` as a table in a terminal, a pipe or a notebook."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..comparison import Comparison, Floor, Row
+from ..errors import MissingExtra
+from .numbers import value_and_interval
+from .sentences import decisions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PLAIN_WIDTH = 100
+ARROWS = {"lower is better": "\u2193", "higher is better": "\u2191"}
+ASCII_ARROWS = {"lower is better": "v", "higher is better": "^"}
+
+
+def as_text(found: Comparison, width: int = PLAIN_WIDTH) -> str:
+    """The whole report as plain text."""
+    console = _console()(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
+    with console.capture() as capture:
+        print_comparison(found, console)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def print_comparison(found: Comparison, console: Console) -> None:
+    """The table, then which candidate is better, then the notes, as wide as the console is."""
+    from rich.text import Text
+
+    unicode = "utf" in (console.encoding or "").lower()
+    console.print(Text(_headline(found)))
+    console.print()
+    _print_table(table(found, ARROWS if unicode else ASCII_ARROWS), console)
+    for heading, sentences in decisions(found):
+        console.print()
+        console.print(Text(heading, style="bold"))
+        for line in sentences:
+            _hanging(console, line, "  ", "    ")
+    lines = _legend(found, unicode) + list(found.notes)
+    if lines:
+        console.print()
+    for line in lines:
+        _hanging(console, line, "", "  ", style="dim")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table: a heading over a section, or a name and its numbers."""
+
+    name: str
+    cells: tuple[str, ...] = ()
+
+
+def table(found: Comparison, arrows: Mapping[str, str]) -> list[Line]:
+    """The table's head, then for each set a heading and one line a measure."""
+    multiples = any(row.multiple is not None for row in found.rows)
+    level = f"{100 * found.settings['level']:g}% interval"
+    lines = [Line("", ("", "value", level, "raw", *(["x floor"] if multiples else [])))]
+    candidate = None
+    for row in found.rows:
+        if row.candidate != candidate:
+            candidate = row.candidate
+            lines.append(Line(_candidate_heading(row, found)))
+        lines.append(_numbers(row, arrows, *([multiple(row)] if multiples else [])))
+    if found.aims:
+        lines.append(Line(f"{found.aims[0].candidate}: the value to aim at"))
+        lines += [_numbers(row, arrows) for row in found.aims]
+    if found.floor:
+        lines.append(Line(f"floor: two halves of the real set, {found.floor[0].samples:,} each"))
+        lines += [_numbers(row, arrows) for row in found.floor]
+    return lines
+
+
+def _numbers(row: Row | Floor, arrows: Mapping[str, str], *more: str) -> Line:
+    return Line(f"  {row.name}", (arrows[row.direction], *value_and_interval(row.estimate), *more))
+
+
+def _print_table(lines: Sequence[Line], console: Console) -> None:
+    """Numbers in columns, as narrow as they are; a name too long for what is left of the line has its own."""
+    from rich.text import Text
+
+    columns = max(len(line.cells) for line in lines)
+    widths = [max(len(line.cells[k]) for line in lines if len(line.cells) > k) for k in range(columns)]
+    room = max(10, console.width - sum(widths) - 2 * columns)
+    name_width = min(room, max(len(line.name) for line in lines if line.cells))
+    for number, line in enumerate(lines):
+        heading = number == 0 or not line.cells
+        text = Text(line.name, style="bold" if heading else "")
+        if line.cells:
+            if len(line.name) > name_width:
+                console.print(text, soft_wrap=True)
+                text = Text()
+            text.append(" " * (name_width - len(text)))
+            for k, (cell, width) in enumerate(zip(line.cells, widths, strict=False)):
+                text.append("  " + cell.rjust(width), style="bold" if heading or k == 1 else "")
+        text.rstrip()
+        console.print(text, soft_wrap=True)
+
+
+def multiple(row: Row) -> str:
+    """`3.2x`; `>120x` where only a bound is known; two digits, as a ratio of noisy values has no more."""
+    if row.multiple is None:
+        return "-"
+    bound = row.multiple_is is not None and row.multiple_is.startswith("at least")
+    whole = f"{float(f'{row.multiple:.2g}'):,.0f}" if row.multiple >= 10 else f"{row.multiple:#.2g}"
+    return f"{'>' if bound else ''}{whole}x"
+
+
+def _headline(found: Comparison) -> str:
+    real = found.settings["real"]
+    return f"real: {real['name']}, {real['n']:,} {real['unit']}; features: {found.settings['features']}"
+
+
+def _candidate_heading(row: Row, found: Comparison) -> str:
+    for candidate in found.settings["candidates"]:
+        if candidate["name"] == row.candidate:
+            return f"{row.candidate}, {candidate['n']:,} {candidate['unit']}"
+    return row.candidate
+
+
+def _legend(found: Comparison, unicode: bool) -> list[str]:
+    arrows = ARROWS if unicode else ASCII_ARROWS
+    used = sorted({row.direction for row in found.rows}, reverse=True)
+    lines = [
+        "; ".join(f"{arrows[d]} {d}" for d in used)
+        + "; value: freed of sample-size bias where the measure has one; raw: as computed"
+    ]
+    if any(row.multiple is not None for row in found.rows):
+        lines.append(
+            f"x floor: raw values of {found.floor[0].samples:,} samples a side in multiples of the floor's raw value; "
+            "with >, a bound, where the floor is 0 within its interval"
+        )
+    return lines
+
+
+def _hanging(console: Console, line: str, first: str, rest: str, style: str = "") -> None:
+    from rich.text import Text
+
+    wrapped = textwrap.wrap(
+        line, console.width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    )
+    for piece in wrapped:
+        console.print(Text(piece, style=style), soft_wrap=True)
+
+
+def _console() -> type[Console]:
+    try:
+        from rich.console import Console
+    except ImportError:
+        raise MissingExtra("rich", "cli", "the table of a comparison") from None
+    return Console
