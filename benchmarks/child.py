@@ -29,7 +29,12 @@ def main(case: str, contender: str, runs: int, sizes: dict[str, int]) -> None:
         start = time.perf_counter()
         result = call()
         seconds.append(time.perf_counter() - start)
-    out = {"seconds": seconds or [first], "first": first, "peak_mib": (_peak_kib() - before) / 1024, "result": result}
+    out = {
+        "seconds": seconds or [first],
+        "first": first,
+        "peak_mib": (_peak_kib() - before) / 1024,
+        "result": result,
+    }
     print("RESULT " + json.dumps(out))
 
 

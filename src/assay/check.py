@@ -62,16 +62,24 @@ def load_measure(target: str) -> Measure:
     """
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name:
-        raise UsageError(f"{target!r}: expected module:name or path/to/file.py:name, such as my_measures:my_distance")
+        raise UsageError(
+            f"{target!r}: expected module:name or path/to/file.py:name, such as my_measures:my_distance"
+        )
     found: Any = _module(place)
     for part in name.split("."):
         if not hasattr(found, part):
-            measures = [k for k, v in vars(found).items() if isinstance(v, Measure)] if hasattr(found, "__dict__") else []
+            measures = (
+                [k for k, v in vars(found).items() if isinstance(v, Measure)]
+                if hasattr(found, "__dict__")
+                else []
+            )
             known = f"; its measures: {', '.join(measures)}" if measures else "; it has no measures"
             raise UsageError(f"{place} has no {name!r}{nearest_name(name, measures)}{known}")
         found = getattr(found, part)
     if isinstance(found, Joint):
-        raise UsageError(f"{target} is a joint: check its measures one by one: {', '.join(m.name for m in found.measures)}")
+        raise UsageError(
+            f"{target} is a joint: check its measures one by one: {', '.join(m.name for m in found.measures)}"
+        )
     if not isinstance(found, Measure):
         advice = "; decorate it with @assay.measure(...)" if callable(found) else ""
         raise UsageError(f"{target} is no measure but a {type(found).__name__}{advice}")
@@ -96,7 +104,9 @@ def check_measure(measure: Measure, *, seconds: float = 30.0, seed: int = 0) -> 
     known = {law.__name__ for law in UNIVERSAL}
     for name, reason in measure.exceptions.items():
         if name not in known:
-            raise UsageError(f"{measure.name}: exceptions: {name!r} is no universal law{nearest_name(name, known)}")
+            raise UsageError(
+                f"{measure.name}: exceptions: {name!r} is no universal law{nearest_name(name, known)}"
+            )
         yield Verdict(name, "exempt", message=reason)
     end = time.monotonic() + seconds
     laws = laws_of(measure)
@@ -121,7 +131,7 @@ def verdict_line(verdict: Verdict) -> str:
 
 
 def _tried(measure: Measure, law: Law, until: float, seed: int) -> Verdict:
-    from hypothesis import HealthCheck, given, settings
+    from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as with_seed
     from hypothesis import strategies as st
 
@@ -149,6 +159,11 @@ def _tried(measure: Measure, law: Law, until: float, seed: int) -> Verdict:
         max_examples=COSTLY.get(law.__name__, EXAMPLES),
         deadline=None,
         database=None,
+        derandomize=False,
+        phases=[
+            Phase.generate,
+            Phase.shrink,
+        ],  # said here, as a profile may have been loaded that says otherwise
         print_blob=False,
         suppress_health_check=list(HealthCheck),
     )

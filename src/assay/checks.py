@@ -21,7 +21,9 @@ def as_samples(value: Any, name: str) -> Tensor:
     """
     if isinstance(value, np.ndarray):
         if value.dtype == object:
-            raise UsageError(f"{name}: an object array is not features; expected floating-point numbers (n, d)")
+            raise UsageError(
+                f"{name}: an object array is not features; expected floating-point numbers (n, d)"
+            )
         value = torch.from_numpy(value)
     if not isinstance(value, Tensor):
         raise UsageError(
@@ -29,10 +31,14 @@ def as_samples(value: Any, name: str) -> Tensor:
             "images go through assay.compare or a feature extractor first"
         )
     if value.ndim != 2:
-        hint = "; one feature a sample is x[:, None]" if value.ndim == 1 else "; flatten each sample to one row"
+        hint = (
+            "; one feature a sample is x[:, None]" if value.ndim == 1 else "; flatten each sample to one row"
+        )
         raise UsageError(f"{name}: expected shape (n, d), got {tuple(value.shape)}{hint}")
     if not value.is_floating_point():
-        raise UsageError(f"{name}: expected floating-point features, got {value.dtype}; cast with {name}.float()")
+        raise UsageError(
+            f"{name}: expected floating-point features, got {value.dtype}; cast with {name}.float()"
+        )
     if value.shape[0] == 0 or value.shape[1] == 0:
         what = "samples" if value.shape[0] == 0 else "features"
         raise UsageError(f"{name}: has no {what}: shape {tuple(value.shape)}")

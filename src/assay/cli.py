@@ -30,18 +30,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except KeyboardInterrupt:
         return _failed("stopped by Ctrl-C", INTERRUPTED)
-    except BrokenPipeError:
-        # whoever read the output has left; Python would complain once more when it closes stdout
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
     except (UsageError, MissingExtra) as error:
         return _failed(str(error), USAGE)
     except DataError as error:
         return _failed(str(error), DATA)
+    except OSError as error:
+        return _failed(str(error), DATA)
     except MemoryError:
         return _failed("out of memory: compare fewer images, or use an extractor with fewer features", DATA)
     except Exception as error:
-        return _failed(f"{type(error).__name__}: {error} (this is a bug; ASSAY_TRACEBACK=1 shows where)", DATA)
+        return _failed(
+            f"{type(error).__name__}: {error} (this is a bug; ASSAY_TRACEBACK=1 shows where)", DATA
+        )
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -54,8 +54,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result: Any = command.main(args=given, prog_name="assay", standalone_mode=False)
-    except typer.Exit as stop:
-        return int(stop.exit_code)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except Exception as error:
@@ -63,6 +61,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             raise UsageError(f"{error.format_message()} (assay --help)") from None
         raise
+    if result == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
 
 
@@ -96,7 +96,9 @@ def _app() -> typer.Typer:
             raise typer.Exit
 
     def root(
-        version: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Print the version."),
+        version: bool = typer.Option(
+            False, "--version", callback=version, is_eager=True, help="Print the version."
+        ),
     ) -> None:
         pass
 
@@ -110,19 +112,29 @@ def _compare_command() -> Any:
     from typer import Argument, Option
 
     def compare(
-        real: str = Argument(..., metavar="REAL", help="Folder or zip of images, or .npy/.safetensors features."),
-        generated: list[str] = Argument(..., metavar="GENERATED", help="One or more candidates, of the same kinds."),
-        features: str = Option("efficientnet-lite0", help="What turns images into features; also pixels, pixels:SIZE."),
+        real: str = Argument(
+            ..., metavar="REAL", help="Folder or zip of images, or .npy/.safetensors features."
+        ),
+        generated: list[str] = Argument(
+            ..., metavar="GENERATED", help="One or more candidates, of the same kinds."
+        ),
+        features: str = Option(
+            "efficientnet-lite0", help="What turns images into features; also pixels, pixels:SIZE."
+        ),
         measures: str = Option(
             "fd,kd,prdc",
             help="Comma-separated: fd, kd, precision, recall, density, coverage, prdc, authenticity, vendi, is, mifd.",
         ),
         seed: int = Option(0, help="Of the random splits."),
         level: float = Option(0.95, help="Of the intervals."),
-        floor: bool = Option(False, "--floor", help="Also two halves of REAL: the best value anyone can reach."),
+        floor: bool = Option(
+            False, "--floor", help="Also two halves of REAL: the best value anyone can reach."
+        ),
         paired: bool = Option(False, "--paired", help="Item i of every set belongs together."),
         json: str | None = Option(None, metavar="FILE", help="Write everything found as JSON."),
-        skip_bad: bool = Option(False, "--skip-bad", help="Leave out images that cannot be read, and say so."),
+        skip_bad: bool = Option(
+            False, "--skip-bad", help="Leave out images that cannot be read, and say so."
+        ),
         batch_size: int = Option(64, help="Images a pass of the network."),
         workers: int | None = Option(None, help="Threads that decode; by default one a core, at most 8."),
         device: str | None = Option(None, help="cpu or cuda; by default CUDA where there is one."),
@@ -165,7 +177,9 @@ def _check_command() -> Any:
     from typer import Argument, Option
 
     def check(
-        measure: str = Argument(..., metavar="MODULE:NAME", help="A measure: package.module:name or path/file.py:name."),
+        measure: str = Argument(
+            ..., metavar="MODULE:NAME", help="As package.module:name or path/file.py:name."
+        ),
         seconds: float = Option(30.0, help="How long to look for inputs that break a law."),
     ) -> int:
         """Put a measure of your own through the laws that every measure keeps."""

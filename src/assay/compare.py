@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import torch
 
-from .compared_sets import ComparedSet, Opened, candidates_of, common_space, extracted, in_pairs, name_of, open_set
-from .comparison import Comparison, Difference, Direction, Floor, Row
+from .compared_sets import (
+    ComparedSet,
+    Opened,
+    candidates_of,
+    common_space,
+    extracted,
+    in_pairs,
+    name_of,
+    open_set,
+)
+from .comparison import Comparison, Difference, Floor, Row
 from .errors import DataError, UsageError
-from .estimate import Estimate, Sampled, Term, estimate_all
 from .joint import Joint
 from .measure import Measure
 from .measure_by_name import fewest_samples, measures_by_name, printed_name
-from .scale import reporting
+from .study import Progress, Study
 from .version import __version__
-
-Progress = Callable[[str, int, int], None]
 
 MANY_DIFFERENCES = 10  # from here on some are expected to exceed their intervals by luck
 
@@ -83,9 +88,13 @@ def compare(
     wanted = measures_by_name(measures)
     if not 0 < level < 1:
         raise UsageError(f"level: expected a number between 0 and 1, got {level}")
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"seed: expected a whole number from 0 to 2^63 - 1, got {seed}")
     where = _device(device)
     candidates = candidates_of(generated)
     real_name = name_of(real, "real")
+    if real_name in candidates:
+        real_name = f"{real_name} (real)"
     opened = [open_set(real, real_name, "real")]
     opened += [open_set(given, name, "generated") for name, given in candidates.items()]
     space, fingerprint, sets = _features_of(
@@ -95,7 +104,8 @@ def compare(
     if paired:
         sets = in_pairs(sets)
     target, made = sets[0], sets[1:]
-    study = _Study(wanted, space, level, paired, seed, where, progress)
+    study = Study(wanted, space, level, paired, seed, where, progress)
+    study.expect(len(made), floor)
 
     rows = [row for candidate in made for row in study.rows(target, candidate)]
     aims = study.aims(target)
@@ -171,7 +181,11 @@ def _check(sets: Sequence[ComparedSet], wanted: Sequence[Measure], floor: bool) 
             halved = floor and k == 0 and len(measure.sides) == 2
             least = 2 * need if halved else need
             if len(one) < least:
-                why = "two halves that are halved again" if halved else "its interval comes from halves of the set"
+                why = (
+                    "two halves that are halved again"
+                    if halved
+                    else "its interval comes from halves of the set"
+                )
                 raise DataError(
                     f"{printed_name(measure)} needs at least {least} samples in each set ({why}): "
                     f"{one.name} has {len(one)}; add samples or leave the measure out"
@@ -181,186 +195,6 @@ def _check(sets: Sequence[ComparedSet], wanted: Sequence[Measure], floor: bool) 
                     f"{printed_name(measure)} needs class probabilities, and the features of {one.name} have none: "
                     "give images with features that classify, such as efficientnet-lite0, or leave the measure out"
                 )
-
-
-class _Study:
-    """One comparison's measures and settings, applied to sets."""
-
-    def __init__(
-        self,
-        wanted: Sequence[Measure],
-        space: str,
-        level: float,
-        paired: bool,
-        seed: int,
-        where: torch.device,
-        progress: Progress | None,
-    ) -> None:
-        self.labels = {id(m): f"{printed_name(m)}[{space}]" for m in wanted}
-        self.two = _by_work([m for m in wanted if len(m.sides) == 2])
-        self.one = _by_work([m for m in wanted if len(m.sides) == 1])
-        self.level, self.paired, self.seed = level, paired, seed
-        self.where, self.progress = where, progress
-        odd = [m.name for m in wanted if len(m.sides) > 2]
-        if odd:
-            raise UsageError(f"measures: {odd[0]} takes more than two sets; compare knows real and generated ones")
-
-    def rows(self, target: ComparedSet, candidate: ComparedSet) -> list[Row]:
-        """Every measure of one candidate."""
-        out = []
-        for group in self.two:
-            found = self._estimates(group, {"x": target, "y": candidate}, f"of {candidate.name}", paired=self.paired)
-            out += [self._row(m, candidate, e) for m, e in zip(group, found, strict=True)]
-        for group in self.one:
-            found = self._estimates(group, {"y": candidate}, f"of {candidate.name}")
-            out += [self._row(m, candidate, e) for m, e in zip(group, found, strict=True)]
-        return out
-
-    def aims(self, target: ComparedSet) -> list[Row]:
-        """The measures of one set, of the real one."""
-        out = []
-        for group in self.one:
-            found = self._estimates(group, {"y": target}, f"of {target.name}")
-            out += [self._row(m, target, e) for m, e in zip(group, found, strict=True)]
-        return out
-
-    def differences(self, target: ComparedSet, a: ComparedSet, b: ComparedSet) -> list[Difference]:
-        """b's value minus a's, by every measure; the real set's luck is shared and cancels."""
-        out = []
-        for shared, groups in (("x",), self.two), ((), self.one):
-            for group in groups:
-                sets = {"x": target, "a": a, "b": b} if shared else {"a": a, "b": b}
-                terms = (Term(1.0, (*shared, "b")), Term(-1.0, (*shared, "a")))
-                what = f"of {b.name} against {a.name}"
-                found = self._estimates(group, sets, what, terms=terms, paired=self.paired, counts=("x", "b"))
-                out += [
-                    Difference(self.labels[id(m)], m.name, a.name, b.name, _direction(m), e)
-                    for m, e in zip(group, found, strict=True)
-                ]
-        return out
-
-    def with_floor(
-        self, target: ComparedSet, made: Sequence[ComparedSet], rows: Sequence[Row]
-    ) -> tuple[list[Floor], list[Row]]:
-        """The floor by every measure of two sets, and the rows with their multiples of it."""
-        generator = torch.Generator().manual_seed(self.seed)
-        size = min(len(target) // 2, *(len(candidate) for candidate in made))
-        chosen = torch.randperm(len(target), generator=generator)
-        first, second = target.rows(chosen[:size]), target.rows(chosen[size : 2 * size])
-        floors: list[Floor] = []
-        ratios: dict[tuple[str, str], tuple[float, str]] = {}
-        for group in self.two:
-            found = self._estimates(group, {"x": first, "y": second}, "between two halves of the real set")
-            for m, e in zip(group, found, strict=True):
-                floors.append(Floor(self.labels[id(m)], m.name, _direction(m), e, size))
-            for candidate in made:
-                generator = torch.Generator().manual_seed(self.seed)  # the same rows whoever is compared beside
-                some = candidate.rows(torch.randperm(len(candidate), generator=generator)[:size])
-                values = self._values(group, first, some, f"of {candidate.name} at the floor's size")
-                for m, e, value in zip(group, found, values, strict=True):
-                    own = next(r for r in rows if r.candidate == candidate.name and r.name == self.labels[id(m)])
-                    ratio = _multiple(m, own.estimate, e, value, size)
-                    if ratio is not None:
-                        ratios[candidate.name, own.name] = ratio
-        out = []
-        for row in rows:
-            times, how = ratios.get((row.candidate, row.name), (None, None))
-            out.append(Row(row.name, row.measure, row.candidate, row.direction, row.estimate, times, how))
-        return floors, out
-
-    def _estimates(
-        self,
-        group: Sequence[Measure],
-        sets: Mapping[str, ComparedSet],
-        what: str,
-        *,
-        terms: Sequence[Term] | None = None,
-        paired: bool = False,
-        counts: tuple[str, str] = ("x", "y"),
-    ) -> list[Estimate]:
-        sampled = {side: Sampled(self._samples(group[0], s)) for side, s in sets.items()}
-        with self._telling(group, what), _named_failures(group, sets):
-            found = estimate_all(
-                group,
-                sampled,
-                terms=terms,
-                level=self.level,
-                paired=paired,
-                generator=torch.Generator().manual_seed(self.seed),
-            )
-        totals = {side: float(len(s)) for side, s in sets.items()}
-        n_x, n_y = totals.get(counts[0]), totals.get(counts[1])
-        return [_retold(e, {side: s.name for side, s in sets.items()}, n_x, n_y) for e in found]
-
-    def _values(self, group: Sequence[Measure], x: ComparedSet, y: ComparedSet, what: str) -> list[float]:
-        statistic: Any = group[0].statistic
-        with self._telling(group, what), _named_failures(group, {"x": x, "y": y}), torch.no_grad():
-            two = [statistic.of(self._samples(group[0], s)) for s in (x, y)]
-            return [float(m.function(*two, **m.options)) for m in group]
-
-    def _samples(self, measure: Measure, of: ComparedSet) -> torch.Tensor:
-        samples = of.probabilities if measure.domain == "probabilities" else of.features
-        assert samples is not None
-        return samples.detach().to(self.where)
-
-    def _row(self, measure: Measure, of: ComparedSet, estimate: Estimate) -> Row:
-        return Row(self.labels[id(measure)], measure.name, of.name, _direction(measure), estimate)
-
-    def _telling(self, group: Sequence[Measure], what: str) -> Any:
-        progress = self.progress
-        if progress is None:
-            return nullcontext()
-        names = ", ".join(printed_name(m) for m in group)
-        progress(f"{names} {what}", 0, 1)
-        return reporting(lambda step, done, total: progress(f"{names} {what}: {step}", done, total))
-
-
-class _named_failures:  # noqa: N801
-    """A refusal from inside a measure, said of the sets that the reader knows."""
-
-    def __init__(self, group: Sequence[Measure], sets: Mapping[str, ComparedSet]) -> None:
-        self.group, self.sets = group, sets
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (DataError, UsageError)):
-            names = ", ".join(printed_name(m) for m in self.group)
-            sizes = ", ".join(f"{side} = {s.name} ({len(s)})" for side, s in self.sets.items())
-            raise DataError(f"{names}: {error} [{sizes}]") from error
-
-
-def _by_work(measures: Sequence[Measure]) -> list[list[Measure]]:
-    """Groups that share a statistic, and so one pass."""
-    groups: dict[tuple[type, str], list[Measure]] = {}
-    for measure in measures:
-        groups.setdefault((measure.statistic, measure.domain), []).append(measure)
-    return list(groups.values())
-
-
-def _direction(measure: Measure) -> Direction:
-    return "lower is better" if measure.best == "min" else "higher is better"
-
-
-def _multiple(measure: Measure, own: Estimate, floor: Estimate, value: float, size: int) -> tuple[float, str] | None:
-    """How many times the floor a value is, and how that was taken; None where no ratio means anything."""
-    if not measure.is_unbiased() and value > 0 and floor.value > 0:
-        return value / floor.value, f"uncorrected values of {size} samples a side"
-    if floor.low > 0 and own.corrected > 0:
-        return own.corrected / floor.corrected, "corrected values"
-    if floor.high > 0 and own.low > floor.high:
-        return own.low / floor.high, "at least: lower end of the interval over the upper end of the floor's"
-    return None
-
-
-def _retold(estimate: Estimate, names: Mapping[str, str], n_x: float | None, n_y: float | None) -> Estimate:
-    """The estimate with its notes about the sets by their names."""
-    notes = []
-    for note in estimate.notes:
-        side, has, rest = note.partition(" has ")
-        notes.append(f"{names[side]} has {rest}" if has and side in names else note)
-    return Estimate(**{**estimate.to_dict(), "notes": tuple(notes), "n_x": n_x, "n_y": n_y})
 
 
 def _notes(
@@ -374,7 +208,9 @@ def _notes(
             notes.append(
                 f"{one.name}: {len(one.dropped)} of {one.total} images cannot be read and were left out: {some}{more}"
             )
-    told: dict[str, tuple[dict[str, None], dict[str, None]]] = {}  # what is said -> of which sets, by which measures
+    told: dict[
+        str, tuple[dict[str, None], dict[str, None]]
+    ] = {}  # what is said -> of which sets, by which measures
     for row in found:
         for note in row.estimate.notes:
             who, has, rest = note.partition(" has ")

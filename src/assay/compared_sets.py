@@ -31,7 +31,8 @@ class ComparedSet:
         description: where it comes from.
         features: (n, d).
         probabilities: (n, classes), where the extractor has classes.
-        positions: (n,) which item of the source each row is: rows are missing where images were left out.
+        positions: (n,) which item of the source each row is: rows are missing where images were left out. None where
+            nobody knows.
         dropped: a name and a reason for each image that was left out.
         total: how many items the source has.
         unit: what an item is, "images" or "samples".
@@ -41,7 +42,7 @@ class ComparedSet:
     description: str
     features: Tensor
     probabilities: Tensor | None
-    positions: Tensor
+    positions: Tensor | None
     dropped: tuple[tuple[str, str], ...]
     total: int
     unit: str
@@ -56,7 +57,7 @@ class ComparedSet:
             self.description,
             self.features[chosen.to(self.features.device)],
             None if self.probabilities is None else self.probabilities[chosen.to(self.probabilities.device)],
-            self.positions[chosen],
+            None if self.positions is None else self.positions[chosen],
             self.dropped,
             self.total,
             self.unit,
@@ -105,7 +106,7 @@ def name_of(given: Any, default: str) -> str:
     """What one set is called: the path's last part, or the default for an array."""
     if not isinstance(given, (str, os.PathLike)):
         return default
-    return _short(_parts(given), 1) or default
+    return _printable(_short(_parts(given), 1)) or default
 
 
 def open_set(given: Any, name: str, argument: str) -> Opened:
@@ -138,13 +139,21 @@ def open_set(given: Any, name: str, argument: str) -> Opened:
     if isinstance(given, Features):
         dropped = tuple((bad.name, bad.reason) for bad in given.skipped)
         made = ComparedSet(
-            name, given.description, given.features, given.probabilities, torch.arange(len(given)), dropped,
-            len(given) + len(dropped), "images",
-        )  # fmt: skip
+            name=name,
+            description=given.description,
+            features=given.features,
+            probabilities=given.probabilities,
+            positions=None if dropped else torch.arange(len(given)),
+            dropped=dropped,
+            total=len(given) + len(dropped),
+            unit="images",
+        )
         return Opened(name, None, made, given.extractor, given.fingerprint)
     if isinstance(given, (Tensor, np.ndarray)):
         if given.ndim == 4 and given.dtype in (torch.uint8, np.uint8):
-            return Opened(name, array_images(given, description=f"{name} (array of images)"), None, None, None)
+            return Opened(
+                name, array_images(given, description=f"{name} (array of images)"), None, None, None
+            )
         return _ready(name, f"{name} (array)", as_features(given, description=name).features, UNNAMED, None)
     raise UsageError(
         f"{argument}: expected a path, features (n, d) or uint8 images (N, 3, H, W), got {type(given).__name__}"
@@ -161,7 +170,10 @@ def common_space(opened: Sequence[Opened], features: str, fingerprint: str | Non
     Raises:
         DataError: sets of different spaces, or of different versions of one.
     """
-    spaces = [(s.name, s.space, s.fingerprint) if s.source is None else (s.name, features, fingerprint) for s in opened]
+    spaces = [
+        (s.name, s.space, s.fingerprint) if s.source is None else (s.name, features, fingerprint)
+        for s in opened
+    ]
     first_name, first, first_print = spaces[0]
     for name, space, its_print in spaces[1:]:
         if space != first:
@@ -178,7 +190,13 @@ def common_space(opened: Sequence[Opened], features: str, fingerprint: str | Non
 
 
 def extracted(
-    opened: Opened, extractor: Extractor, *, batch_size: int, workers: int | None, skip_bad: bool, progress: Any
+    opened: Opened,
+    extractor: Extractor,
+    *,
+    batch_size: int,
+    workers: int | None,
+    skip_bad: bool,
+    progress: Any,
 ) -> ComparedSet:
     """The set's features: as they are, or by one pass over its images."""
     from .features import extract
@@ -194,7 +212,14 @@ def extracted(
     positions = torch.tensor([i for i, name in enumerate(source.names) if name not in bad])
     dropped = tuple((image.name, image.reason) for image in made.skipped)
     return ComparedSet(
-        opened.name, source.description, made.features, made.probabilities, positions, dropped, len(source), "images"
+        opened.name,
+        source.description,
+        made.features,
+        made.probabilities,
+        positions,
+        dropped,
+        len(source),
+        "images",
     )
 
 
@@ -211,12 +236,18 @@ def in_pairs(sets: Sequence[ComparedSet]) -> list[ComparedSet]:
                 f"paired: {first.name} has {first.total} {first.unit} and {other.name} {other.total}; pairs need as "
                 "many, in one order"
             )
-    everywhere = set.intersection(*(set(s.positions.tolist()) for s in sets))
+    where: list[list[int]] = []
+    for one in sets:
+        if one.positions is None:
+            raise DataError(
+                f"paired: images were left out of {one.name}, and it does not say which; give the images"
+            )
+        where.append(one.positions.tolist())
+    everywhere = set.intersection(*map(set, where))
     if not everywhere:
         raise DataError("paired: no image can be read in all sets")
-    return [
-        s.rows(torch.tensor([row for row, at in enumerate(s.positions.tolist()) if at in everywhere])) for s in sets
-    ]
+    kept = [[row for row, at in enumerate(own) if at in everywhere] for own in where]
+    return [one.rows(torch.tensor(rows)) for one, rows in zip(sets, kept, strict=True)]
 
 
 def _ready(name: str, description: str, features: Tensor, space: str, fingerprint: str | None) -> Opened:
@@ -264,12 +295,17 @@ def _unique_names(given: Sequence[Any]) -> list[str]:
     different = set(parts) - {()}
     out: list[str] = []
     for own, other_name in zip(parts, default, strict=True):
-        name = _shortest_own(own, different - {own}) if own else other_name
+        name = _printable(_shortest_own(own, different - {own})) if own else other_name
         unique, again = name, 2
         while unique in out:
             unique, again = f"{name} ({again})", again + 1
         out.append(unique)
     return out
+
+
+def _printable(name: str) -> str:
+    """File names may hold line breaks, terminal codes and bytes that are no text."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def _shortest_own(own: tuple[str, ...], others: set[tuple[str, ...]]) -> str:

@@ -160,10 +160,10 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _numbers(estimate: Estimate) -> dict[str, Any]:
-    numbers = {k: _finite(v) if isinstance(v, float) else v for k, v in estimate.to_dict().items()}
-    for count in ("n_x", "n_y"):
-        if numbers[count] is not None and numbers[count] == int(numbers[count]):
-            numbers[count] = int(numbers[count])
+    numbers: dict[str, Any] = {}
+    for key, value in estimate.to_dict().items():
+        whole = key in ("n_x", "n_y") and value is not None and float(value).is_integer()
+        numbers[key] = int(value) if whole else _finite(value) if isinstance(value, float) else value
     return numbers
 
 

@@ -16,17 +16,18 @@ With T the value, W_s the weight of side s and t_i the derivative of T by the we
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
+from .arguments import samples_of
 from .checks import finite
-from .errors import DataError, UsageError
-from .resample import Units, draw_halves, unit_ids
+from .contrast import Sampled, Term
+from .errors import UsageError
+from .resample import unit_ids
+from .spread import Spread, by_half_samples, by_influences
 
 if TYPE_CHECKING:
     from .measure import Measure
@@ -69,41 +70,6 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.corrected:.4g} [{self.low:.4g}, {self.high:.4g}]"
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """One side: samples with counts and cluster labels, or a statistic that is taken as exact."""
-
-    samples: Tensor | None = None
-    counts: Tensor | None = None
-    clusters: Any = None
-    exact: Any = None
-
-    def filled(self) -> Tensor:
-        """(n,) float64 counts."""
-        assert self.samples is not None
-        if self.counts is not None:
-            return self.counts.detach()
-        return torch.ones(len(self.samples), dtype=torch.float64, device=self.samples.device)
-
-    def total(self) -> float:
-        return float(self.exact.weight) if self.exact is not None else float(self.filled().sum())
-
-    @property
-    def width(self) -> int:
-        if self.exact is not None:
-            return int(self.exact.width)
-        assert self.samples is not None
-        return self.samples.shape[1]
-
-
-@dataclass(frozen=True)
-class Term:
-    """One summand of a contrast: a coefficient and the names of the sets its measure is taken of."""
-
-    coefficient: float
-    sets: tuple[str, ...]
 
 
 def estimate_all(
@@ -149,252 +115,46 @@ def estimate_all(
     rough = [m for m in measures if m.spread != "influences"]
     done: dict[int, Estimate] = {}
     if smooth:
-        for m, e in zip(smooth, _by_influence(smooth, sampled, contrast, units, level, splits, generator), strict=True):
-            done[id(m)] = e
+        spreads = by_influences(smooth, sampled, contrast, units, level, splits, generator)
+        done.update(
+            (id(m), _result(m, s, level, sampled, contrast)) for m, s in zip(smooth, spreads, strict=True)
+        )
     if rough:
-        for m, e in zip(rough, _by_halves(rough, sampled, contrast, units, level, half_samples, generator), strict=True):
-            done[id(m)] = e
+        spreads = by_half_samples(rough, sampled, contrast, units, level, half_samples, generator)
+        done.update(
+            (id(m), _result(m, s, level, sampled, contrast)) for m, s in zip(rough, spreads, strict=True)
+        )
     return [done[id(m)] for m in measures]
 
 
-def influences(measure: Measure, sampled: Mapping[str, Sampled], of: str) -> Tensor:
-    """(n,) float64 influences of one side's samples; see `Measure.influence`."""
-    side = sampled[of]
-    if side.samples is None:
-        raise UsageError(f"{of}: the influence of its samples needs the samples, not a statistic")
-    finite(side.samples, of)
-    counts = {of: side.filled().requires_grad_()}
-    statistics = {
-        name: s.exact if s.exact is not None else measure.statistic.of(s.samples, counts.get(name, s.counts))  # type: ignore[attr-defined]
-        for name, s in sampled.items()
-    }
-    with torch.enable_grad():
-        value = _value(measure, statistics, (Term(1.0, tuple(sampled)),))
-        slope = _slopes(value, counts)[of]
-    if slope is None:
-        raise UsageError(
-            f"{measure.name} does not vary smoothly with the weights of {of}: its value only jumps when a sample "
-            f"comes or goes; ask for the influence of another side, or use estimate for the spread"
-        )
-    return _centre(slope, counts[of].detach())
-
-
-def _value(measure: Measure, statistics: Mapping[str, Any], contrast: Sequence[Term]) -> Tensor:
-    total: Tensor | None = None
-    for term in contrast:
-        value = measure.function(*(statistics[name] for name in term.sets), **measure.options)
-        part = term.coefficient * value.to(torch.float64)
-        total = part if total is None else total + part
-    assert total is not None
-    return total
-
-
-def _slopes(value: Tensor, counts: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
-    if not value.requires_grad:
-        return dict.fromkeys(counts)
-    grads = torch.autograd.grad(value, list(counts.values()), retain_graph=True, allow_unused=True)
-    return dict(zip(counts, grads, strict=True))
-
-
-def _centre(slope: Tensor, counts: Tensor) -> Tensor:
-    weight = counts.sum()
-    return weight * slope - (counts * slope).sum()
-
-
-def _by_influence(
-    measures: Sequence[Measure],
-    sampled: Mapping[str, Sampled],
-    contrast: Sequence[Term],
-    units: Units,
-    level: float,
-    splits: int,
-    generator: torch.Generator,
-) -> list[Estimate]:
-    statistic: Any = measures[0].statistic
-    correct = [not m.is_unbiased() for m in measures]
-    second = [m.degenerate for m in measures]
-    halves = draw_halves(sampled, units, generator) if any(correct) or any(second) else None
-    counts = {name: s.filled().requires_grad_() for name, s in sampled.items() if s.samples is not None}
-    whole: dict[str, Any] = {}
-    parts: dict[str, tuple[Any, Any]] = {}
-    with torch.enable_grad():
-        for name, s in sampled.items():
-            if s.exact is not None:
-                whole[name], parts[name] = s.exact, (s.exact, s.exact)
-            elif halves is None or not any(correct):
-                whole[name] = statistic.of(s.samples, counts[name])
-            else:  # the halves merge to the whole: their statistics are computed once for both
-                parts[name] = _two(statistic, s, counts[name], halves[name])
-                whole[name] = parts[name][0].merge(parts[name][1])
-        values = [_value(m, whole, contrast) for m in measures]
-        slopes = [_slopes(v, counts) for v in values]
-    biases = [torch.zeros((), dtype=torch.float64)] * len(measures)
-    if halves is not None and any(correct):
-        with torch.no_grad():
-            drawn = [_half_means(measures, parts, contrast, correct)]
-            for _ in range(splits - 1):
-                again = draw_halves(sampled, units, generator)
-                assert again is not None
-                parts = _split(statistic, sampled, again)
-                drawn.append(_half_means(measures, parts, contrast, correct))
-        for k, fix in enumerate(correct):
-            if fix:
-                # mean T(n/2) - T(n) is the leading bias of T(n) itself
-                biases[k] = torch.stack([d[k] for d in drawn]).mean() - values[k].detach()
-    in_halves = _half_errors(measures, sampled, contrast, units, halves) if halves is not None and any(second) else None
-    out = []
-    for k, (m, value, bias, slope, fix) in enumerate(
-        zip(measures, values, biases, slopes, correct, strict=True)
-    ):
-        centred = {
-            name: _centre(g, counts[name].detach()) for name, g in slope.items() if g is not None
-        }
-        error = units.standard_error(centred, {name: c.detach() for name, c in counts.items()})
-        if second[k] and in_halves is not None:
-            # no less than half of the influences' variance, which is what it is where nothing of first order is left
-            error = max(1.5 * error**2 - 0.25 * in_halves[k] ** 2, 0.5 * error**2) ** 0.5
-        how = "influences" if not fix else f"influences, bias by {splits} half-split{'s' if splits > 1 else ''}"
-        if fix and halves is None:
-            how = "influences, bias not corrected (too few samples to halve)"
-        out.append(_result(m, float(value.detach()), float(bias), error, level, how, sampled, contrast, _normal(level)))
-    return out
-
-
-def _half_errors(
-    measures: Sequence[Measure],
-    sampled: Mapping[str, Sampled],
-    contrast: Sequence[Term],
-    units: Units,
-    halves: Mapping[str, Tensor],
-) -> list[float]:
-    """For each degenerate measure, the root of the mean of the two halves' variances by influences."""
-    statistic: Any = measures[0].statistic
-    variance = [0.0] * len(measures)
-    for first in (True, False):
-        whole, counts, rows = {}, {}, {}
-        with torch.enable_grad():
-            for name, s in sampled.items():
-                if s.exact is not None:
-                    whole[name] = s.exact
-                    continue
-                assert s.samples is not None
-                part = s.filled() * (halves[name] if first else 1 - halves[name])
-                rows[name] = (part > 0).nonzero()[:, 0]
-                counts[name] = part[rows[name]].requires_grad_()
-                whole[name] = statistic.of(s.samples[rows[name]], counts[name])
-            for k, m in enumerate(measures):
-                if m.degenerate:
-                    slope = _slopes(_value(m, whole, contrast), counts)
-                    plain = {name: c.detach() for name, c in counts.items()}
-                    centred = {name: _centre(g, plain[name]) for name, g in slope.items() if g is not None}
-                    variance[k] += 0.5 * units.among(rows).standard_error(centred, plain) ** 2
-    return [v**0.5 for v in variance]
-
-
-def _two(statistic: Any, side: Sampled, counts: Tensor, share: Tensor) -> tuple[Any, Any]:
-    """The statistics of the two halves; a row whose counts are split goes into both."""
-    made = []
-    for part in (share, 1 - share):
-        rows = (part > 0).nonzero()[:, 0]
-        assert side.samples is not None
-        made.append(statistic.of(side.samples[rows], counts[rows] * part[rows]))
-    return made[0], made[1]
-
-
-def _split(
-    statistic: Any, sampled: Mapping[str, Sampled], shares: Mapping[str, Tensor]
-) -> dict[str, tuple[Any, Any]]:
-    return {
-        name: (s.exact, s.exact) if s.exact is not None else _two(statistic, s, s.filled(), shares[name])
-        for name, s in sampled.items()
-    }
-
-
-def _half_means(
-    measures: Sequence[Measure],
-    parts: Mapping[str, tuple[Any, Any]],
-    contrast: Sequence[Term],
-    correct: Sequence[bool],
-) -> list[Tensor]:
-    values = []
-    for m, fix in zip(measures, correct, strict=True):
-        if not fix:
-            values.append(torch.zeros((), dtype=torch.float64))
-            continue
-        both = [_value(m, {name: two[h] for name, two in parts.items()}, contrast) for h in (0, 1)]
-        values.append(0.5 * (both[0] + both[1]))
-    return values
-
-
-def _by_halves(
-    measures: Sequence[Measure],
-    sampled: Mapping[str, Sampled],
-    contrast: Sequence[Term],
-    units: Units,
-    level: float,
-    half_samples: int,
-    generator: torch.Generator,
-) -> list[Estimate]:
-    statistic: Any = measures[0].statistic
-    with torch.no_grad():
-        whole = {
-            name: s.exact if s.exact is not None else statistic.of(s.samples, s.counts) for name, s in sampled.items()
-        }
-        values = [float(_value(m, whole, contrast)) for m in measures]
-        drawn: list[list[float]] = []
-        while len(drawn) < half_samples:
-            halves = draw_halves(sampled, units, generator)
-            if halves is None:
-                raise DataError(f"{measures[0].name}.estimate: too few samples to take halves of")
-            parts = _split(statistic, sampled, halves)
-            for h in (0, 1):
-                some = {name: two[h] for name, two in parts.items()}
-                drawn.append([float(_value(m, some, contrast)) for m in measures])
-    table = torch.tensor(drawn, dtype=torch.float64)
-    errors = table.std(0)
-    how = f"{len(drawn)} half-samples without replacement, not bias-corrected"
-    quantile = _student(level, len(drawn) - 1)
-    return [
-        _result(m, value, 0.0, float(error), level, how, sampled, contrast, quantile)
-        for m, value, error in zip(measures, values, errors, strict=True)
-    ]
-
-
 def _result(
-    measure: Measure,
-    value: float,
-    bias: float,
-    error: float,
-    level: float,
-    how: str,
-    sampled: Mapping[str, Sampled],
-    contrast: Sequence[Term],
-    quantile: float,
+    measure: Measure, spread: Spread, level: float, sampled: Mapping[str, Sampled], contrast: Sequence[Term]
 ) -> Estimate:
-    corrected = value - bias
-    low, high = corrected - quantile * error, corrected + quantile * error
+    corrected = spread.value - spread.bias
+    low, high = corrected - spread.reach * spread.error, corrected + spread.reach * spread.error
     plain = len(contrast) == 1
     if plain:  # a difference of values keeps no bound
         if measure.lower is not None:
             low, high = max(low, measure.lower), max(high, measure.lower)
         if measure.upper is not None:
             low, high = min(low, measure.upper), min(high, measure.upper)
+    how = spread.method
     exact = [name for name, s in sampled.items() if s.exact is not None]
     if exact:
         how += f"; {', '.join(exact)} taken as exact"
     totals = {name: s.total() for name, s in sampled.items()}
     return Estimate(
-        value=value,
+        value=spread.value,
         corrected=corrected,
-        bias=bias,
-        std_error=error,
+        bias=spread.bias,
+        std_error=spread.error,
         low=low,
         high=high,
         level=level,
         method=how,
         n_x=totals.get("x"),
         n_y=totals.get("y"),
-        notes=_notes(measure, value, bias, sampled),
+        notes=_notes(measure, spread.value, spread.bias, sampled),
     )
 
 
@@ -412,22 +172,10 @@ def _notes(measure: Measure, value: float, bias: float, sampled: Mapping[str, Sa
                 )
     if not notes and value != 0 and bias > 0.5 * abs(value):
         notes.append(
-            f"{100 * min(1.0, bias / abs(value)):.0f}% of the uncorrected value is sample-size bias; read the corrected one"
+            f"{100 * min(1.0, bias / abs(value)):.0f}% of the uncorrected value is sample-size bias; "
+            "read the corrected one"
         )
     return tuple(notes)
-
-
-def _normal(level: float) -> float:
-    return math.sqrt(2) * float(torch.erfinv(torch.tensor(level, dtype=torch.float64)))
-
-
-def _student(level: float, freedom: int) -> float:
-    """Student's t quantile from the normal one, by Cornish and Fisher's expansion; off by under 1e-3 from 7 on."""
-    z = _normal(level)
-    g1 = (z**3 + z) / 4
-    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + g1 / freedom + g2 / freedom**2 + g3 / freedom**3
 
 
 def difference(
@@ -469,10 +217,12 @@ def difference(
         if isinstance(value, measure.statistic):
             sampled[name] = Sampled(exact=value)
         else:
-            sampled[name] = Sampled(measure._samples(name, value, None)[0].detach())
+            sampled[name] = Sampled(samples_of(measure, name, value, None)[0].detach())
     widths = {name: s.width for name, s in sampled.items()}
     if len(set(widths.values())) > 1:
-        raise UsageError(f"difference: the sets differ in their number of features: {widths}; use one extractor")
+        raise UsageError(
+            f"difference: the sets differ in their number of features: {widths}; use one extractor"
+        )
     shared = ("real",) if two else ()
     found = estimate_all(
         [bound],
@@ -484,4 +234,6 @@ def difference(
         half_samples=half_samples,
         generator=generator,
     )[0]
-    return Estimate(**{**asdict(found), "n_x": sampled["real"].total() if two else None, "n_y": sampled["b"].total()})
+    return Estimate(
+        **{**asdict(found), "n_x": sampled["real"].total() if two else None, "n_y": sampled["b"].total()}
+    )

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .arguments import sampled_of, statistics_of, take_groups
 from .checks import nearest_name
 from .errors import UsageError
 from .estimate import Estimate, estimate_all
-from .measure import Measure, _take_groups
+from .measure import Measure
 from .stream import Metric
 
 
@@ -49,7 +50,7 @@ class Joint:
         """The values by name; arguments as for one measure, an option going to those that have it."""
         first = self.measures[0]
         weights, options = self._sort(keywords)
-        statistics, dtype = first._statistics(sets, weights)
+        statistics, dtype = statistics_of(first, sets, weights)
         values = {}
         for m in self._bound(options):
             value = m.function(*statistics, **m.options)
@@ -72,12 +73,12 @@ class Joint:
         **keywords: Any,
     ) -> dict[str, Estimate]:
         """Estimates by name, over the same halves; arguments as for one measure."""
-        groups, rest = _take_groups(keywords, self.measures[0].sides)
+        groups, rest = take_groups(keywords, self.measures[0].sides)
         weights, options = self._sort(rest)
         bound = self._bound(options)
         found = estimate_all(
             bound,
-            self.measures[0]._sampled(sets, weights, groups),
+            sampled_of(self.measures[0], sets, weights, groups),
             level=level,
             paired=paired,
             splits=splits,
@@ -90,9 +91,7 @@ class Joint:
         """An accumulator whose `compute()` gives the values by name."""
         self._sort(options)
         names = [m.name for m in self.measures]
-        return Metric(
-            self.measures, options, reference, lambda values: dict(zip(names, values, strict=True))
-        )
+        return Metric(self.measures, options, reference, lambda values: dict(zip(names, values, strict=True)))
 
     def _bound(self, options: Mapping[str, Any]) -> list[Measure]:
         return [m.with_options(**{k: v for k, v in options.items() if k in m.options}) for m in self.measures]

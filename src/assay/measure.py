@@ -1,4 +1,4 @@
-"""`@measure`: from one plain function of statistics to the value, the estimate, the influence, a metric, an objective."""
+"""`@measure`: one plain function of statistics becomes value, estimate, influence, metric and objective."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from .checks import as_counts, as_samples, nearest_name
+from .arguments import known, sampled_of, sort_keywords, statistics_of, take_groups
+from .checks import as_samples
+from .contrast import influences
 from .errors import UsageError
-from .estimate import Estimate, Sampled, estimate_all, influences
+from .estimate import Estimate, estimate_all
 from .objective import Objective
 from .permutation import PermutationTest, permutation_test
 from .stream import Metric
@@ -71,12 +73,16 @@ def measure(
         sides = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         if not sides:
-            raise UsageError(f"{function.__name__}: a measure takes at least one set as a positional parameter")
+            raise UsageError(
+                f"{function.__name__}: a measure takes at least one set as a positional parameter"
+            )
         for name, default in options.items():
             if default is inspect.Parameter.empty:
                 raise UsageError(f"{function.__name__}: the option {name!r} needs a default")
             if name in RESERVED or name.startswith("weights_"):
-                raise UsageError(f"{function.__name__}: {name!r} means something else already; rename the option")
+                raise UsageError(
+                    f"{function.__name__}: {name!r} means something else already; rename the option"
+                )
         made = Measure(
             name=function.__name__,
             function=function,
@@ -104,8 +110,8 @@ def measure(
 
 # keywords of the verbs, which no option may shadow
 RESERVED = frozenset(
-    "of level paired clusters_x clusters_y splits half_samples generator reference population memory permutations".split()
-)
+    ("of", "level", "paired", "clusters_x", "clusters_y", "splits", "half_samples", "generator")
+) | frozenset(("reference", "population", "memory", "permutations"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +160,8 @@ class Measure:
         Raises:
             UsageError: a wrong shape, width, dtype or option; an empty set.
         """
-        weights, options = self._sort(keywords)
-        statistics, dtype = self._statistics(sets, weights)
+        weights, options = sort_keywords(self, keywords)
+        statistics, dtype = statistics_of(self, sets, weights)
         value = self.function(*statistics, **{**self.options, **options})
         return value if dtype is None else value.to(dtype)
 
@@ -165,7 +171,7 @@ class Measure:
 
     def with_options(self, **options: Any) -> Measure:
         """The same measure with other defaults: ``precision.with_options(nearest_k=3)``."""
-        self._known(options)
+        known(self, options)
         return replace(self, options=MappingProxyType({**self.options, **options})) if options else self
 
     def estimate(
@@ -193,9 +199,9 @@ class Measure:
             UsageError: as the call, or where no side is given as samples.
             DataError: NaN or infinity in the samples, with the rows.
         """
-        groups, rest = _take_groups(keywords, self.sides)
-        weights, options = self._sort(rest)
-        sampled = self._sampled(sets, weights, groups)
+        groups, rest = take_groups(keywords, self.sides)
+        weights, options = sort_keywords(self, rest)
+        sampled = sampled_of(self, sets, weights, groups)
         return estimate_all(
             [self.with_options(**options)],
             sampled,
@@ -220,10 +226,10 @@ class Measure:
             UsageError: an unknown side, a side given as a statistic, or a measure that does not vary smoothly with
                 the weights of that side.
         """
-        weights, options = self._sort(keywords)
+        weights, options = sort_keywords(self, keywords)
         if of not in self.sides:
             raise UsageError(f"of: expected one of {', '.join(map(repr, self.sides))}, got {of!r}")
-        return influences(self.with_options(**options), self._sampled(sets, weights, {}), of)
+        return influences(self.with_options(**options), sampled_of(self, sets, weights, {}), of)
 
     def metric(self, *, reference: Any = None, **options: Any) -> Metric[Tensor]:
         """An accumulator: `update(batch)`, `compute()`, `corrected()`, `merge(other)`, `reset()`.
@@ -232,7 +238,7 @@ class Measure:
             reference: the real side, as features or a statistic; without it, `update_reference(batch)` streams it.
             options: the measure's options.
         """
-        self._known(options)
+        known(self, options)
         return Metric([self], options, reference, lambda values: values[0])
 
     def objective(self, *, reference: Any = None, **options: Any) -> Objective:
@@ -247,7 +253,7 @@ class Measure:
         Raises:
             UsageError: for a measure that is piecewise constant in the samples: its gradient is zero everywhere.
         """
-        self._known(options)
+        known(self, options)
         if not self.differentiable:
             raise UsageError(
                 f"{self.name} is piecewise constant in the samples: its gradient is zero almost everywhere, so there "
@@ -275,89 +281,16 @@ class Measure:
         Returns:
             The value, the p-value (never below 1 / (permutations + 1)) and the relabelled values.
         """
-        self._known(options)
+        known(self, options)
         if len(self.sides) != 2:
             raise UsageError(f"permutation_test: {self.name} takes one set, and there is nothing to relabel")
         return permutation_test(
             self.with_options(**options), as_samples(x, "x"), as_samples(y, "y"), permutations, generator
         )
 
-    # -- how arguments become statistics ------------------------------------------------------------------------
-
     def is_unbiased(self) -> bool:
         """Whether, under the current options, the value needs no bias correction."""
         return self.unbiased(**self.options) if callable(self.unbiased) else self.unbiased
-
-    def _sort(self, keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        named = {f"weights_{side}": side for side in self.sides}
-        weights = {named[k]: v for k, v in keywords.items() if k in named and v is not None}
-        options = {k: v for k, v in keywords.items() if k not in named}
-        self._known(options)
-        return weights, options
-
-    def _known(self, options: Mapping[str, Any]) -> None:
-        for option in options:
-            if option not in self.options:
-                known = ", ".join(self.options) or "none"
-                raise UsageError(
-                    f"{self.name}: unknown option {option!r}{nearest_name(option, self.options)}; its options: {known}"
-                )
-
-    def _expect_sets(self, sets: Sequence[Any]) -> None:
-        if len(sets) != len(self.sides):
-            raise UsageError(
-                f"{self.name}: expected {len(self.sides)} set{'s' if len(self.sides) > 1 else ''} "
-                f"({', '.join(self.sides)}), got {len(sets)}"
-            )
-
-    def _statistics(self, sets: Sequence[Any], weights: Mapping[str, Any]) -> tuple[list[Any], torch.dtype | None]:
-        self._expect_sets(sets)
-        statistics: list[Any] = []
-        dtype: torch.dtype | None = None
-        for side, value in zip(self.sides, sets, strict=True):
-            if isinstance(value, self.statistic):
-                if side in weights:
-                    raise UsageError(f"weights_{side}: the side {side} is a statistic, which holds its weights already")
-                statistics.append(value)
-                continue
-            samples, counts = self._samples(side, value, weights.get(side))
-            narrow = torch.float64 if samples.dtype == torch.float64 else torch.float32
-            dtype = narrow if dtype is None else torch.promote_types(dtype, narrow)
-            statistics.append(self.statistic.of(samples, counts))  # type: ignore[attr-defined]
-        _same_width(self.sides, statistics)
-        return statistics, dtype
-
-    def _reference(self, value: Any) -> Any:
-        """The statistic of a fixed real side."""
-        if isinstance(value, self.statistic):
-            return value
-        samples, _ = self._samples("reference", value, None)
-        return self.statistic.of(samples.detach())  # type: ignore[attr-defined]
-
-    def _samples(self, side: str, value: Any, weights: Any) -> tuple[Tensor, Tensor | None]:
-        if hasattr(value, "merge") and hasattr(value, "tensors"):
-            raise UsageError(
-                f"{side}: {self.name} needs the statistic {self.statistic.__name__}, got {type(value).__name__}"
-            )
-        samples = as_samples(value, side)
-        if weights is None:
-            return samples, None
-        return samples, as_counts(weights, len(samples), f"weights_{side}").to(samples.device)
-
-    def _sampled(self, sets: Sequence[Any], weights: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Sampled]:
-        """The sides for `estimate`: samples with counts and clusters, or a statistic taken as exact."""
-        self._expect_sets(sets)
-        sampled: dict[str, Sampled] = {}
-        for side, value in zip(self.sides, sets, strict=True):
-            if isinstance(value, self.statistic):
-                if side in weights or side in groups:
-                    raise UsageError(f"weights_{side}, clusters_{side}: the side {side} is a statistic, not samples")
-                sampled[side] = Sampled(exact=value)
-                continue
-            samples, counts = self._samples(side, value, weights.get(side))
-            sampled[side] = Sampled(samples.detach(), counts, groups.get(side))
-        _same_width(self.sides, [s.exact if s.exact is not None else s.samples for s in sampled.values()])
-        return sampled
 
 
 def _named(module: str, qualname: str, options: dict[str, Any]) -> Any:
@@ -365,16 +298,3 @@ def _named(module: str, qualname: str, options: dict[str, Any]) -> Any:
     for part in qualname.split("."):
         found = getattr(found, part)
     return found.with_options(**options)
-
-
-def _take_groups(keywords: Mapping[str, Any], sides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    named = {f"clusters_{side}": side for side in sides}
-    groups = {named[k]: v for k, v in keywords.items() if k in named and v is not None}
-    return groups, {k: v for k, v in keywords.items() if k not in named}
-
-
-def _same_width(sides: Sequence[str], statistics: Sequence[Any]) -> None:
-    widths = [s.shape[1] if isinstance(s, Tensor) else s.width for s in statistics]
-    if len(set(widths)) > 1:
-        shown = ", ".join(f"{side} has {width}" for side, width in zip(sides, widths, strict=True))
-        raise UsageError(f"the sides differ in their number of features: {shown}; use one extractor for all")

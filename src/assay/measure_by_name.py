@@ -59,13 +59,21 @@ def measures_by_name(wanted: str | Measure | Joint | Sequence[str | Measure | Jo
         wanted: short or full names, or measures themselves (with options, or of your own).
 
     Raises:
-        UsageError: an unknown name, with the nearest known one; nothing wanted.
+        UsageError: an unknown name, with the nearest known one; nothing wanted; two measures of one name; a measure
+            of more than two sets.
     """
     entries = [wanted] if isinstance(wanted, (str, Measure, Joint)) else list(wanted)
     found: dict[str, Measure] = {}
     for entry in entries:
         for measure in _members(entry):
-            found.setdefault(printed_name(measure), measure)
+            name = printed_name(measure)
+            same = found.setdefault(name, measure)
+            if same.function is not measure.function or same.options != measure.options:
+                raise UsageError(f"measures: two different measures are called {name!r}; rename one of them")
+            if len(measure.sides) > 2:
+                raise UsageError(
+                    f"measures: {name} takes {len(measure.sides)} sets; compare has a real and a generated one"
+                )
     if not found:
         raise UsageError(f"measures: none given; known are {', '.join(SHORT)}")
     return list(found.values())
@@ -81,7 +89,9 @@ def printed_name(measure: Measure) -> str:
         measure.name,
     )
     usual: Mapping[str, Any] = getattr(measure.function, "__kwdefaults__", None) or {}
-    changed = [f"{k}={_shown(v)}" for k, v in measure.options.items() if v is not usual.get(k) and v != usual.get(k)]
+    changed = [
+        f"{k}={_shown(v)}" for k, v in measure.options.items() if v is not usual.get(k) and v != usual.get(k)
+    ]
     return f"{name}({', '.join(changed)})" if changed else name
 
 

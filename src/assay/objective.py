@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from .arguments import reference_of
 from .errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,13 +27,15 @@ class Objective(torch.nn.Module):
         self.measure = measure
         two = len(measure.sides) > 1
         if two and reference is None:
-            raise UsageError(f"{measure.name}.objective: needs reference= (the real side), as features or a statistic")
+            raise UsageError(
+                f"{measure.name}.objective: needs reference= (the real side), as features or a statistic"
+            )
         if not two and reference is not None:
             raise UsageError(f"{measure.name}.objective: takes no reference; it is a measure of one set")
         self._names: tuple[str, ...] = ()
         self._kept: Any = None
         if two:
-            tensors = measure._reference(reference).tensors()
+            tensors = reference_of(measure, reference).tensors()
             self._names = tuple(tensors)
             for name, tensor in tensors.items():
                 self.register_buffer(f"reference_{name}", tensor.detach().clone())
@@ -46,8 +49,13 @@ class Objective(torch.nn.Module):
             self._kept = prepare()
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """Moved or cast: the derived tensors are derived again."""
-        out = super()._apply(fn, recurse)
+        """Moved: what is derived of the reference is derived again. Cast: the reference keeps its precision."""
+        exact = {name: getattr(self, f"reference_{name}") for name in self._names}
+        out: Any = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, before in exact.items():
+            after = getattr(self, f"reference_{name}")
+            if after.dtype != before.dtype:
+                setattr(self, f"reference_{name}", before.to(after.device))
         if self._names:
             self._refresh()
         return out

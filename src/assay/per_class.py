@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .arguments import expect_sets
 from .checks import as_samples
 from .errors import DataError, UsageError
 from .measure import Measure
@@ -35,8 +36,10 @@ def per_class(measure: Measure, *sets: Any, labels: Any, **options: Any) -> dict
         per_class(frechet_distance, real, made, labels=(real_labels, made_labels))
     """
     samples = [as_samples(s, side) for s, side in zip(sets, measure.sides, strict=False)]
-    measure._expect_sets(sets)
-    given = [labels] if len(sets) == 1 and not (isinstance(labels, tuple) and len(labels) == 1) else list(labels)
+    expect_sets(measure, sets)
+    given = (
+        [labels] if len(sets) == 1 and not (isinstance(labels, tuple) and len(labels) == 1) else list(labels)
+    )
     if len(given) != len(sets):
         raise UsageError(f"labels: expected one sequence a side ({len(sets)}), got {len(given)}")
     named = [v.cpu().numpy() if isinstance(v, Tensor) else np.asarray(v) for v in given]

@@ -13,7 +13,7 @@ from torch import Tensor
 from .errors import UsageError
 
 if TYPE_CHECKING:
-    from .estimate import Sampled
+    from .contrast import Sampled
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def unit_ids(sampled: Mapping[str, Sampled], pairs: Sequence[str]) -> Units:
                 raise UsageError(f"paired: {name} is a statistic; pairs need the samples of both sides")
             continue
         ids[name] = None if side.clusters is None else _labels(side.clusters, len(side.filled()), name)
-    blocks = [(name,) for name in ids if name not in pairs]
+    blocks: list[tuple[str, ...]] = [(name,) for name in ids if name not in pairs]
     if pairs:
         first = pairs[0]
         size = len(sampled[first].filled())
@@ -81,9 +81,11 @@ def unit_ids(sampled: Mapping[str, Sampled], pairs: Sequence[str]) -> Units:
                 )
             if not torch.equal(sampled[name].filled().cpu(), sampled[first].filled().cpu()):
                 raise UsageError(f"paired: {first} and {name} have different weights")
-        clusters = [ids[name] for name in pairs if ids[name] is not None]
-        if len(clusters) > 1 and not all(torch.equal(clusters[0], c) for c in clusters[1:] if c is not None):
-            raise UsageError("paired: the sides' clusters differ; pass one labelling, as a pair belongs to one cluster")
+        clusters = [labels for labels in (ids[name] for name in pairs) if labels is not None]
+        if not all(torch.equal(clusters[0], other) for other in clusters[1:]):
+            raise UsageError(
+                "paired: the sides' clusters differ; pass one labelling, as a pair belongs to one cluster"
+            )
         shared = clusters[0] if clusters else torch.arange(size)
         for name in pairs:
             ids[name] = shared

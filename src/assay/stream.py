@@ -56,7 +56,9 @@ class Metric(Generic[R]):
         reference: Any,
         shape: Callable[[list[Tensor]], R],
     ) -> None:
-        self._measures = [m.with_options(**{k: v for k, v in options.items() if k in m.options}) for m in measures]
+        self._measures = [
+            m.with_options(**{k: v for k, v in options.items() if k in m.options}) for m in measures
+        ]
         self._shape = shape
         first = self._measures[0]
         self._statistic: Any = first.statistic
@@ -68,7 +70,7 @@ class Metric(Generic[R]):
             if not isinstance(reference, self._statistic):
                 samples = as_samples(reference, "reference")
                 finite(samples, "reference")
-                reference = self._statistic.of(samples.detach())
+                reference = first.statistic.of(samples.detach())  # type: ignore[attr-defined]
             self._exact = reference
         self.reset()
 
@@ -119,7 +121,10 @@ class Metric(Generic[R]):
         """
         whole = self._whole()
         halves = [
-            [self._exact if side == self._sides[0] and self._exact is not None else self._half(side, h) for side in self._sides]
+            [
+                self._exact if side == self._sides[0] and self._exact is not None else self._half(side, h)
+                for side in self._sides
+            ]
             for h in (0, 1)
         ]
         values = []
@@ -133,7 +138,11 @@ class Metric(Generic[R]):
     def _add(self, side: str, batch: Any, weights: Any) -> None:
         samples = as_samples(batch, side).detach()
         finite(samples, side)
-        counts = None if weights is None else as_counts(weights, len(samples), f"weights_{side}").to(samples.device)
+        counts = (
+            None
+            if weights is None
+            else as_counts(weights, len(samples), f"weights_{side}").to(samples.device)
+        )
         width = self._widths.setdefault(side, samples.shape[1])
         if width != samples.shape[1]:
             raise UsageError(f"{side}: this batch has {samples.shape[1]} features, those before {width}")

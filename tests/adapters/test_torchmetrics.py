@@ -48,7 +48,11 @@ def test_batches_equal_one_shot(measure: assay.Measure) -> None:
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_in_a_collection_beside_its_own_kind_and_a_joint() -> None:
     collection = tm.MetricCollection(
-        {"fd": adapt(assay.frechet_distance), "kd": adapt(assay.kernel_distance), "nn": adapt(assay.prdc, nearest_k=3)}
+        {
+            "fd": adapt(assay.frechet_distance),
+            "kd": adapt(assay.kernel_distance),
+            "nn": adapt(assay.prdc, nearest_k=3),
+        }
     )
     feed(collection)
     values = collection.compute()
@@ -111,7 +115,9 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     torch.save({"x": X, "y": Y}, tmp_path / "sets.pt")
     worker = Path(__file__).with_name("rank_worker.py")
     ranks = [
-        subprocess.Popen([sys.executable, str(worker), str(rank), "2", str(port), str(tmp_path / "sets.pt"), str(out)])
+        subprocess.Popen(
+            [sys.executable, str(worker), str(rank), "2", str(port), str(tmp_path / "sets.pt"), str(out)]
+        )
         for rank in range(2)
     ]
     assert [rank.wait(timeout=60) for rank in ranks] == [0, 0]

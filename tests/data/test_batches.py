@@ -78,7 +78,8 @@ def test_unreadable_images_are_named_together_after_the_whole_pass():
         for batch in batches(source, transform=transform, batch_size=4, workers=2):
             used += batch.indices.tolist()
     assert str(caught.value) == (
-        "3 of 40 images in folder x cannot be read: 5.png (truncated), 17.png (truncated), 39.png (truncated); "
+        "3 of 40 images in folder x cannot be read: "
+        "5.png (truncated), 17.png (truncated), 39.png (truncated); "
         "remove them or pass --skip-bad / skip_bad=True"
     )
     assert isinstance(caught.value, DataError)

@@ -211,3 +211,13 @@ def test_arrays_that_are_not_images_are_refused():
 def test_nothing_is_left_running(folder):
     list(batches(open_images(folder), transform=lambda image: image.transpose(2, 0, 1).astype(np.float32)))
     assert not [t for t in threading.enumerate() if t.name.startswith("assay-decode")]
+
+
+def test_names_that_would_break_a_line_or_cannot_be_printed_are_escaped(tmp_path):
+    for name in (b"a\n\x1b[31m.png", b"b\xff.png"):
+        with open(os.path.join(os.fsencode(tmp_path), name), "wb"):
+            pass
+    source = open_images(tmp_path)
+    with pytest.raises(DataError) as caught:
+        list(batches(source, transform=lambda image: image.astype(np.float32)))
+    assert str(caught.value).isprintable() and "'a\\n\\x1b[31m.png' (empty file)" in str(caught.value)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from assay.errors import DataError, MissingExtra, UsageError
-from assay.features import get_extractor
 from assay.features import efficientnet_lite as room
+from assay.features import get_extractor
 from assay.features.efficientnet_lite import VARIANTS, EfficientNetLite, rename_state
 from assay.features.resize import center_crop_box
 

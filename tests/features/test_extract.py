@@ -85,9 +85,7 @@ def test_bad_images_end_the_pass_or_are_left_out_by_name(folder):
 
 def test_a_set_without_a_readable_image_is_an_error_even_when_skipping(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(
-        DataError, match=r"none of the 1 images in .* can be read, the first, a\.png, because: empty"
-    ):
+    with pytest.raises(DataError, match=r"none of the 1 images in .* can be read, the first because: empty"):
         extract(open_images(tmp_path), get_extractor("pixels"), skip_bad=True)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..arguments import reference_of
 from ..checks import as_counts, as_samples, finite
 from ..errors import DataError, MissingExtra, UsageError
 from ..joint import Joint
@@ -43,21 +44,27 @@ def torchmetrics(
     known = {name for m in measures for name in m.options}
     unknown = sorted(set(options) - known)
     if unknown:
-        raise UsageError(f"{measure.name}: unknown option {unknown[0]!r}; its options: {', '.join(sorted(known)) or 'none'}")
+        raise UsageError(
+            f"{measure.name}: unknown option {unknown[0]!r}; its options: {', '.join(sorted(known)) or 'none'}"
+        )
     bound = [m.with_options(**{k: v for k, v in options.items() if k in m.options}) for m in measures]
     if reference is not None and len(bound[0].sides) < 2:
         raise UsageError(f"reference: {measure.name} is a measure of one set and takes none")
-    exact = None if reference is None else bound[0]._reference(reference)
+    exact = None if reference is None else reference_of(bound[0], reference)
     return _make(bound, isinstance(measure, Joint), exact, features)
 
 
 def _make(measures: list[Measure], several: bool, exact: Any, features: Any) -> Any:
     first = measures[0]
-    kind = _metric_class(None, None, None) if several else _metric_class(first.best == "max", first.lower, first.upper)
+    kind = (
+        _metric_class(None, None, None)
+        if several
+        else _metric_class(first.best == "max", first.lower, first.upper)
+    )
     return kind(measures, several, exact, features)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _metric_class(higher: bool | None, lower: float | None, upper: float | None) -> type:
     """The class, made when torchmetrics is first asked for, so that importing assay does not import it."""
     try:
@@ -92,7 +99,9 @@ def _metric_class(higher: bool | None, lower: float | None, upper: float | None)
                     batch = self._features(batch)
             samples = as_samples(batch, "batch").detach()
             finite(samples, "batch")
-            counts = None if weights is None else as_counts(weights, len(samples), "weights").to(samples.device)
+            counts = (
+                None if weights is None else as_counts(weights, len(samples), "weights").to(samples.device)
+            )
             new = self._statistic.of(samples, counts)
             seen = getattr(self, f"seen_{sides[0] if real else sides[-1]}")
             packed = _pack(new)
@@ -134,7 +143,7 @@ def _merged(older: Any, newer: Any) -> Any:
 
 
 def _names(statistic: type) -> list[str]:
-    return [f.name for f in fields(statistic) if not f.name.startswith("_")]  # type: ignore[arg-type]
+    return [f.name for f in fields(statistic) if not f.name.startswith("_")]
 
 
 def _pack(statistic: Any) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from ..errors import UsageError
 # (inner products (n, m), squared norms (n, 1), squared norms (1, m)) -> values (n, m), elementwise
 Form = Callable[[Tensor, Tensor, Tensor], Tensor]
 # the same and a cotangent (n, m) -> the cotangents of the three, elementwise; None for one that does not matter
-Slope = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor | None, Tensor | None]]
+Slope = Callable[..., tuple[Tensor, Tensor | None, Tensor | None]]
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,23 @@ class Kernel:
         norms = x.square().sum(1)
         return self.form(norms, norms, norms)
 
-    def pull(self, p: Tensor, x: Tensor, y: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def pull(
+        self, p: Tensor, x: Tensor, y: Tensor, cotangent: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Cotangents of products (n, m) and, (n, m) each or None, of the squared norms."""
         if self.slope is not None:
             return self.slope(p, x, y, cotangent)
         x, y = x.expand_as(p), y.expand_as(p)
-        _, backwards = torch.func.vjp(self.form, p, x, y)
-        return backwards(cotangent)  # type: ignore[no-any-return]
+        pulled: Any = torch.func.vjp(self.form, p, x, y)[1]
+        return pulled(cotangent)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return self.name
 
 
-def polynomial(degree: int = 3, gamma: float | None = None, coef: float = 1.0, *, width: int | None = None) -> Kernel:
+def polynomial(
+    degree: int = 3, gamma: float | None = None, coef: float = 1.0, *, width: int | None = None
+) -> Kernel:
     """(gamma <x, y> + coef)^degree; gamma is 1/d unless given, which needs `width=d`.
 
     Raises:
@@ -90,7 +95,10 @@ def rbf(bandwidth: float | Sequence[float]) -> Kernel:
 
     shown = ", ".join(f"{b:g}" for b in widths)
     return Kernel(
-        f"rbf({shown})", partial(_rbf, widths=widths), shift_invariant=True, slope=partial(_rbf_slope, widths=widths)
+        f"rbf({shown})",
+        partial(_rbf, widths=widths),
+        shift_invariant=True,
+        slope=partial(_rbf_slope, widths=widths),
     )
 
 
@@ -112,7 +120,9 @@ def squared_distance() -> Kernel:
 # -- the forms, at the top of the module so that kernels can be pickled ----------------------------------------------
 
 
-def _polynomial(products: Tensor, _x: Tensor, _y: Tensor, *, degree: int, gamma: float, coef: float) -> Tensor:
+def _polynomial(
+    products: Tensor, _x: Tensor, _y: Tensor, *, degree: int, gamma: float, coef: float
+) -> Tensor:
     base = products * gamma + coef
     value = base
     for _ in range(degree - 1):  # repeated products: pow is several times slower and no more exact

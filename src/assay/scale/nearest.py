@@ -16,7 +16,7 @@ from torch import Tensor
 from .tiles import spans, tiles
 
 SHAPE = (1024, 2048)
-CACHED = 2**18  # float64 numbers of a recomputation at once: what a core's cache holds
+CACHED = 2**17  # float64 numbers of a recomputation at once: what a core's cache holds
 SPARE = 4  # winners kept beyond those asked for, so that rounding in a product cannot push a true one out
 TIE = 1e-12  # relative: a distance this close to a radius is on the ball's surface, which belongs to the ball
 
@@ -107,7 +107,9 @@ def pairs_within(
         i, j = near.nonzero(as_tuple=True)
         squared = -2 * closeness[i, j].to(torch.float64)
         i, j = i + rows.start, j + columns.start
-        unsure = ((squared - radii_x[i]).abs() <= 4 * slack_x[i]) | ((squared - radii_y[j]).abs() <= 4 * slack_y[j])
+        unsure = ((squared - radii_x[i]).abs() <= 4 * slack_x[i]) | (
+            (squared - radii_y[j]).abs() <= 4 * slack_y[j]
+        )
         redo = unsure.nonzero(as_tuple=True)[0]
         for a, b in spans(len(redo), max(1, CACHED // x.shape[1])):
             some = redo[a:b]

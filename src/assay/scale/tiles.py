@@ -24,6 +24,7 @@ ROWS, COLUMNS, SQUARE = 512, 2048, 1024
 
 
 def spans(n: int, size: int) -> list[tuple[int, int]]:
+    """(start, stop) of consecutive blocks of at most `size` that cover 0 to n."""
     return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 
@@ -44,7 +45,10 @@ def tiles(
                 done += 1
                 tick(what, done, total)
         return
-    rows, columns = spans(n, ROWS if shape is None else shape[0]), spans(m, COLUMNS if shape is None else shape[1])
+    rows, columns = (
+        spans(n, ROWS if shape is None else shape[0]),
+        spans(m, COLUMNS if shape is None else shape[1]),
+    )
     done = 0
     for a, b in rows:
         for c, e in columns:
@@ -53,7 +57,9 @@ def tiles(
             tick(what, done, len(rows) * len(columns))
 
 
-def bilinear(x: Tensor, y: Tensor | None, weights_x: Tensor, weights_y: Tensor | None, kernel: Kernel) -> Tensor:
+def bilinear(
+    x: Tensor, y: Tensor | None, weights_x: Tensor, weights_y: Tensor | None, kernel: Kernel
+) -> Tensor:
     """sum_ij u_i v_j k(x_i, y_j), float64, differentiable in all four; `y=None` pairs x with itself.
 
     Args:
@@ -103,7 +109,11 @@ def row_sum(x: Tensor, y: Tensor, kernel: Kernel, weights_y: Tensor | None = Non
         x, second = _centred(x, y)
         assert second is not None
         y = second
-    v = torch.ones(len(y), dtype=torch.float64, device=y.device) if weights_y is None else weights_y.to(torch.float64)
+    v = (
+        torch.ones(len(y), dtype=torch.float64, device=y.device)
+        if weights_y is None
+        else weights_y.to(torch.float64)
+    )
     return _RowReduce.apply(x, y, v, kernel, False)[0]  # type: ignore[no-untyped-call,no-any-return]
 
 
@@ -113,7 +123,11 @@ def row_logsumexp(x: Tensor, y: Tensor, kernel: Kernel, weights_y: Tensor | None
         x, second = _centred(x, y)
         assert second is not None
         y = second
-    v = torch.ones(len(y), dtype=torch.float64, device=y.device) if weights_y is None else weights_y.to(torch.float64)
+    v = (
+        torch.ones(len(y), dtype=torch.float64, device=y.device)
+        if weights_y is None
+        else weights_y.to(torch.float64)
+    )
     return _RowReduce.apply(x, y, v, kernel, True)[0]  # type: ignore[no-untyped-call,no-any-return]
 
 
@@ -131,7 +145,9 @@ def _values(kernel: Kernel, x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tenso
     return kernel.form(x @ y.T, a[:, None], b[None, :])
 
 
-def _pull(kernel: Kernel, x: Tensor, y: Tensor, a: Tensor, b: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+def _pull(
+    kernel: Kernel, x: Tensor, y: Tensor, a: Tensor, b: Tensor, cotangent: Tensor
+) -> tuple[Tensor, Tensor]:
     """Gradients by the rows of x and of y of  sum(cotangent * k(x, y))  over one tile, from its recomputed values."""
     gp, ga, gb = kernel.pull(x @ y.T, a[:, None], b[None, :], cotangent)
     to_x, to_y = gp @ y, gp.T @ x
@@ -208,7 +224,9 @@ class _RowReduce(torch.autograd.Function):
     """Row-wise weighted sum, or log of the weighted sum of exponentials."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, v: Tensor, kernel: Kernel, log: bool) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, x: Tensor, y: Tensor, v: Tensor, kernel: Kernel, log: bool
+    ) -> tuple[Tensor, Tensor]:
         a, b = _norms(x), _norms(y)
         narrow = v.to(x.dtype)
         total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
@@ -218,8 +236,13 @@ class _RowReduce(torch.autograd.Function):
             if log:
                 values = torch.where(narrow[None, j] > 0, values, -torch.inf)
                 high = torch.maximum(top[i], values.amax(1).to(torch.float64))
-                safe = torch.where(high > -torch.inf, high, 0.0)  # a row of nothing but absent columns stays -inf
-                total[i] = total[i] * torch.exp(top[i] - safe) + torch.exp(values - safe[:, None].to(x.dtype)) @ narrow[j]
+                safe = torch.where(
+                    high > -torch.inf, high, 0.0
+                )  # a row of nothing but absent columns stays -inf
+                total[i] = (
+                    total[i] * torch.exp(top[i] - safe)
+                    + torch.exp(values - safe[:, None].to(x.dtype)) @ narrow[j]
+                )
                 top[i] = high
             else:
                 total[i] += values @ narrow[j]

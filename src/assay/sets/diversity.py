@@ -47,7 +47,7 @@ def vendi_score(y: Directions, *, order: float = 1.0) -> Tensor:
     """
     if not order >= 0:
         raise UsageError(f"order: expected a number of at least 0, got {order}")
-    eigenvalues = torch.linalg.eigvalsh(y.gram())
+    eigenvalues: Tensor = torch.linalg.eigvalsh(y.gram())
     floor = eigenvalues.detach().abs().max() * len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps
     present = eigenvalues > floor
     if order == math.inf:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from ..measure import measure
 from ..statistics.protocol import register, same_width
@@ -29,7 +30,7 @@ class Predictions:
     certainty: Tensor
 
     @classmethod
-    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Predictions:
+    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Self:
         counts = unit_counts(samples) if weights is None else weights.to(torch.float64)
         p = samples.to(torch.float64)
         return cls(counts.sum(), counts @ p, counts @ _plogp(p).sum(1))
@@ -42,9 +43,9 @@ class Predictions:
     def bounded(self) -> bool:
         return True
 
-    def merge(self, other: Predictions) -> Predictions:
+    def merge(self, other: Self) -> Self:
         same_width(self, other)
-        return Predictions(
+        return type(self)(
             self.weight + other.weight, self.classes + other.classes, self.certainty + other.certainty
         )
 
@@ -52,7 +53,7 @@ class Predictions:
         return {"weight": self.weight, "classes": self.classes, "certainty": self.certainty}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Predictions:
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
         return cls(tensors["weight"], tensors["classes"], tensors["certainty"])
 
 

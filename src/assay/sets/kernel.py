@@ -30,7 +30,11 @@ def _relabelled(pooled: Tensor, first: Tensor, *, kernel: Kernel | None, biased:
     n, m = selected.sum(0), (1 - selected).sum(0)
     if biased:
         return within_x / n**2 + within_y / m**2 - 2 * across / (n * m)
-    return (within_x - own_x) / (n * (n - 1)) + (within_y - (own.sum() - own_x)) / (m * (m - 1)) - 2 * across / (n * m)
+    return (
+        (within_x - own_x) / (n * (n - 1))
+        + (within_y - (own.sum() - own_x)) / (m * (m - 1))
+        - 2 * across / (n * m)
+    )
 
 
 @measure(
@@ -75,7 +79,9 @@ def kernel_distance(x: Samples, y: Samples, *, kernel: Kernel | None = None, bia
     if not isinstance(kernel, Kernel):
         raise UsageError(f"kernel: expected an assay Kernel such as rbf(1.0), got {type(kernel).__name__}")
     across = bilinear(x.features, y.features, x.counts, y.counts, kernel)
-    return _within(x, kernel, biased, "x") + _within(y, kernel, biased, "y") - 2 * across / (x.weight * y.weight)
+    return (
+        _within(x, kernel, biased, "x") + _within(y, kernel, biased, "y") - 2 * across / (x.weight * y.weight)
+    )
 
 
 def _within(side: Samples, kernel: Kernel, biased: bool, name: str) -> Tensor:

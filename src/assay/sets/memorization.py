@@ -46,9 +46,7 @@ def memorization_informed_frechet_distance(x: Samples, y: Samples, *, threshold:
     Complexity: `frechet_distance` plus O(n m d) time, O((n + m) d) memory. The value jumps where s crosses the
     threshold; the gradient is that of the side it is on.
     """
-    distance = frechet_distance.function(
-        Moments.of(x.features, x.counts), Moments.of(y.features, y.counts)
-    )
+    distance = frechet_distance.function(Moments.of(x.features, x.counts), Moments.of(y.features, y.counts))
     memorized = memorization_distance(x, y)
     informed = distance.clamp_min(0) / (memorized + OFFSET)
     return torch.where(memorized < threshold, informed, distance)
@@ -57,7 +55,9 @@ def memorization_informed_frechet_distance(x: Samples, y: Samples, *, threshold:
 def memorization_distance(x: Samples, y: Samples) -> Tensor:
     """Mean over y of  min_i 1 - |cos(y_j, x_i)|, in [0, 1], differentiable through the nearest samples."""
     real, made = normalize(x.features[x.counts.detach() > 0], dim=1), normalize(y.features, dim=1)
-    with torch.no_grad():  # a line's two directions: the largest |cos| is the nearest of the unit vectors and their opposites
+    with (
+        torch.no_grad()
+    ):  # a line's two directions: the largest |cos| is the nearest of the unit vectors and their opposites
         both = torch.cat([real, -real])
         winner = nearest(made, both, 1).index[:, 0]
         sign = torch.where(winner < len(real), 1.0, -1.0).to(made.dtype)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ..checks import as_samples
 from ..errors import UsageError
-from ..laws import one_on_equal, rotation_invariant, scales_with, translation_invariant
 from ..joint import joint
+from ..laws import one_on_equal, rotation_invariant, scales_with, translation_invariant
 from ..measure import measure
 from ..scale.nearest import nearest
 from ..statistics import Neighbours

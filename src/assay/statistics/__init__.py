@@ -23,4 +23,14 @@ from .protocol import STATISTICS, Statistic, register
 from .samples import Samples
 from .spectrum import Directions
 
-__all__ = ["STATISTICS", "Directions", "Moments", "Neighbours", "Samples", "Statistic", "load", "register", "save"]
+__all__ = [
+    "STATISTICS",
+    "Directions",
+    "Moments",
+    "Neighbours",
+    "Samples",
+    "Statistic",
+    "load",
+    "register",
+    "save",
+]

@@ -31,7 +31,8 @@ def root_trace(x: Moments, y: Moments) -> Tensor:
     for side, root, needed in ((x, p, need_x), (y, q, need_y)):
         if needed:
             trace = _with_slope(trace, side, root)
-    return trace * scale
+    coupled: Tensor = trace * scale
+    return coupled
 
 
 def _varies(side: Moments) -> bool:

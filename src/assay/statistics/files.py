@@ -18,7 +18,9 @@ from .protocol import STATISTICS, Statistic
 FORMAT = "1"
 
 
-def save(statistic: Statistic, path: str | os.PathLike[str], *, metadata: dict[str, str] | None = None) -> None:
+def save(
+    statistic: Statistic, path: str | os.PathLike[str], *, metadata: dict[str, str] | None = None
+) -> None:
     """Write a statistic to a safetensors file, under a temporary name first and renamed when complete.
 
     Args:
@@ -53,11 +55,15 @@ def load(path: str | os.PathLike[str]) -> Statistic:
     header = read_metadata(source)
     name = header.get("assay.statistic")
     if name is None:
-        raise DataError(f"{source}: not a statistic (a plain safetensors file: pass its tensor as features instead)")
+        raise DataError(
+            f"{source}: not a statistic (a plain safetensors file: pass its tensor as features instead)"
+        )
     if name not in STATISTICS:
         raise DataError(f"{source}: holds a {name!r}, which is not one of {', '.join(sorted(STATISTICS))}")
     if header.get("assay.format") != FORMAT:
-        raise DataError(f"{source}: format {header.get('assay.format')!r}, this version reads {FORMAT!r}: update assay")
+        raise DataError(
+            f"{source}: format {header.get('assay.format')!r}, this version reads {FORMAT!r}: update assay"
+        )
     try:
         tensors = load_file(str(source))
         return STATISTICS[name].from_tensors(tensors)

@@ -17,10 +17,12 @@ def psd_root(matrix: Tensor) -> Tensor:
     """F (d, d) with F^T F = matrix; Cholesky's factor where there is one, else through the eigenvalues."""
     lower, info = torch.linalg.cholesky_ex(matrix)
     if int(info) == 0:
-        return lower.mT.contiguous()
+        upper: Tensor = lower.mT.contiguous()
+        return upper
     values, vectors = torch.linalg.eigh(matrix)
     values = torch.where(values > _noise(values, matrix.shape[0]), values, 0.0)
-    return (vectors * values.sqrt()).mT.contiguous()
+    root: Tensor = (vectors * values.sqrt()).mT.contiguous()
+    return root
 
 
 @psd_root.register_fake
@@ -55,7 +57,9 @@ def _(f: Tensor, g: Tensor, need_f: bool, need_g: bool) -> tuple[Tensor, Tensor,
 
 
 @torch.library.custom_op("assay::full_coupling", mutates_args=())
-def full_coupling(f: Tensor, a: Tensor, b: Tensor, need_a: bool, need_b: bool) -> tuple[Tensor, Tensor, Tensor]:
+def full_coupling(
+    f: Tensor, a: Tensor, b: Tensor, need_a: bool, need_b: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """tr (A^(1/2) B A^(1/2))^(1/2) for A = F^T F and B, (d, d) each, with P, Q as `thin_coupling` gives them.
 
     The trace is the sum of the roots of the eigenvalues of F B F^T, which is symmetric: half the work of a general

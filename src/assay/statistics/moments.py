@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from typing_extensions import Self
 
 from ..errors import UsageError
 from .linalg import psd_root
@@ -44,7 +45,7 @@ class Moments:
     _memo: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Moments:
+    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Self:
         """Moments of samples (n, d); two passes over the batch: sums of squares would cancel."""
         counts = unit_counts(samples) if weights is None else weights.to(torch.float64)
         if samples.shape[0] < samples.shape[1]:
@@ -70,9 +71,15 @@ class Moments:
         return self.scatter is not None
 
     def at_least(self, n: int, name: str) -> None:
-        """Refuse a set of fewer than n samples; on a GPU the look would stall it, and in a traced graph cannot branch."""
-        if self.weight.device.type == "cpu" and not torch.compiler.is_compiling() and float(self.weight.detach()) < n:
-            raise UsageError(f"{name}: a covariance needs at least {n} samples, got {float(self.weight.detach()):g}")
+        """Refuse a set of fewer than n samples; not on a GPU, which the look would stall, nor in a traced graph."""
+        if (
+            self.weight.device.type == "cpu"
+            and not torch.compiler.is_compiling()
+            and float(self.weight.detach()) < n
+        ):
+            raise UsageError(
+                f"{name}: a covariance needs at least {n} samples, got {float(self.weight.detach()):g}"
+            )
 
     def covariance(self) -> Tensor:
         """(d, d) covariance, W - 1 in the denominator."""
@@ -108,23 +115,30 @@ class Moments:
 
     def _root(self) -> Tensor:
         if self.scatter is not None:
-            return psd_root(self.scatter.detach())
+            root: Tensor = psd_root(self.scatter.detach())
+            return root
         assert self.rows is not None and self.counts is not None
         return self.rows.detach() * self.counts.detach().sqrt()[:, None]
 
-    def merge(self, other: Moments) -> Moments:
+    def merge(self, other: Self) -> Self:
         same_width(self, other)
         weight = self.weight + other.weight
         share = other.weight / weight
         shift = other.mean - self.mean
         mean = self.mean + share * shift
         between = self.weight * share  # the scatter between the two means is between * shift shift^T
-        if self.rows is not None and other.rows is not None and len(self.rows) + len(other.rows) + 1 < self.width:
+        if (
+            self.rows is not None
+            and other.rows is not None
+            and len(self.rows) + len(other.rows) + 1 < self.width
+        ):
             assert self.counts is not None and other.counts is not None
             rows = torch.cat([self.rows, other.rows, shift[None]])
-            return Moments(weight, mean, rows=rows, counts=torch.cat([self.counts, other.counts, between[None]]))
+            return type(self)(
+                weight, mean, rows=rows, counts=torch.cat([self.counts, other.counts, between[None]])
+            )
         scatter = self.dense_scatter() + other.dense_scatter() + between * torch.outer(shift, shift)
-        return Moments(weight, mean, scatter=scatter)
+        return type(self)(weight, mean, scatter=scatter)
 
     def tensors(self) -> dict[str, Tensor]:
         named = {
@@ -137,9 +151,13 @@ class Moments:
         return {name: tensor for name, tensor in named.items() if tensor is not None}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Moments:
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
         return cls(
-            tensors["weight"], tensors["mean"], tensors.get("scatter"), tensors.get("rows"), tensors.get("counts")
+            tensors["weight"],
+            tensors["mean"],
+            tensors.get("scatter"),
+            tensors.get("rows"),
+            tensors.get("counts"),
         )
 
 
@@ -172,7 +190,9 @@ class _FullMoments(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_weight: Tensor, of_mean: Tensor, of_scatter: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, of_weight: Tensor, of_mean: Tensor, of_scatter: Tensor
+    ) -> tuple[Tensor | None, ...]:
         samples, counts, mean, weight = ctx.saved_tensors
         # the gradient needs the samples' own precision only, at twice the speed for float32
         dtype = samples.dtype if samples.dtype == torch.float64 else torch.float32

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from ..errors import UsageError
 from ..scale.nearest import Nearest, nearest, pairs_within
@@ -51,7 +52,7 @@ class Neighbours:
     _nearest: WeakKeyDictionary[Neighbours, Nearest] = field(default_factory=WeakKeyDictionary, repr=False)
 
     @classmethod
-    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Neighbours:
+    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Self:
         features = samples.detach().to(working_dtype(samples.dtype))
         if weights is None:
             return cls(features, unit_counts(samples))
@@ -102,7 +103,8 @@ class Neighbours:
         total = float(counts.sum())
         if total < k + 1:
             raise UsageError(
-                f"nearest_k={k} needs at least {k + 1} samples in each set, got {total:g}: lower nearest_k or add samples"
+                f"nearest_k={k} needs at least {k + 1} samples in each set, got {total:g}: "
+                "lower nearest_k or add samples"
             )
         n = len(self.features)
         depth = min(n - 1, ceil(k / min(1.0, float(counts.min()))))
@@ -116,15 +118,15 @@ class Neighbours:
         radii = torch.where(reached.any(1), radii, found.squared[:, -1])
         return torch.where(own[:, 0] >= k - 1e-9, 0.0, radii)
 
-    def merge(self, other: Neighbours) -> Neighbours:
+    def merge(self, other: Self) -> Self:
         same_width(self, other)
-        return Neighbours(torch.cat([self.features, other.features]), torch.cat([self.counts, other.counts]))
+        return type(self)(torch.cat([self.features, other.features]), torch.cat([self.counts, other.counts]))
 
     def tensors(self) -> dict[str, Tensor]:
         return {"features": self.features, "counts": self.counts}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Neighbours:
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
         return cls(tensors["features"], tensors["counts"])
 
     def __getstate__(self) -> Any:  # weak keys cannot be copied; what they hold can be computed again
@@ -139,7 +141,11 @@ def _overlap(x: Neighbours, y: Neighbours, k: int) -> Overlap:
     same_width(x, y)
     radii_x, radii_y = x.radii(k), y.radii(k)
     counts_x, counts_y = x.counts.detach(), y.counts.detach()
-    around_y, around_x, inside = torch.zeros_like(counts_y), torch.zeros_like(counts_x), torch.zeros_like(counts_x)
+    around_y, around_x, inside = (
+        torch.zeros_like(counts_y),
+        torch.zeros_like(counts_x),
+        torch.zeros_like(counts_x),
+    )
     for i, j, in_x, in_y in pairs_within(x.features, y.features, radii_x, radii_y):
         of_x, of_y = counts_x[i], counts_y[j]
         around_y.index_add_(0, j, of_x * in_x)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
+from typing_extensions import Self
 
 from ..errors import UsageError
 
@@ -15,12 +16,12 @@ class Statistic(Protocol):
     """The contract of a statistic; see `assay.statistics` for what each ability means."""
 
     @classmethod
-    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Statistic: ...
+    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Self: ...
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Statistic: ...
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self: ...
 
-    def merge(self, other: Statistic) -> Statistic: ...
+    def merge(self, other: Self) -> Self: ...
 
     def tensors(self) -> dict[str, Tensor]: ...
 

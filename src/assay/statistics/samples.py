@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from ..errors import UsageError
 from .protocol import register, same_width
@@ -36,7 +37,7 @@ class Samples:
     counts: Tensor
 
     @classmethod
-    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Samples:
+    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Self:
         counts = unit_counts(samples) if weights is None else weights.to(torch.float64)
         return cls(samples.to(working_dtype(samples.dtype)), counts)
 
@@ -53,17 +54,21 @@ class Samples:
         return False
 
     def at_least(self, n: int, name: str) -> None:
-        """Refuse a set of fewer than n samples; on a GPU the look would stall it, and a traced graph cannot branch."""
-        if self.counts.device.type == "cpu" and not torch.compiler.is_compiling() and float(self.weight.detach()) < n:
+        """Refuse a set of fewer than n samples; not on a GPU, which the look would stall, nor in a traced graph."""
+        if (
+            self.counts.device.type == "cpu"
+            and not torch.compiler.is_compiling()
+            and float(self.weight.detach()) < n
+        ):
             raise UsageError(f"{name}: expected at least {n} samples, got {float(self.weight.detach()):g}")
 
-    def merge(self, other: Samples) -> Samples:
+    def merge(self, other: Self) -> Self:
         same_width(self, other)
-        return Samples(torch.cat([self.features, other.features]), torch.cat([self.counts, other.counts]))
+        return type(self)(torch.cat([self.features, other.features]), torch.cat([self.counts, other.counts]))
 
     def tensors(self) -> dict[str, Tensor]:
         return {"features": self.features, "counts": self.counts}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Samples:
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
         return cls(tensors["features"], tensors["counts"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from .protocol import register, same_width
 from .samples import unit_counts
@@ -32,7 +33,7 @@ class Directions:
     counts: Tensor | None = None
 
     @classmethod
-    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Directions:
+    def of(cls, samples: Tensor, weights: Tensor | None = None) -> Self:
         counts = unit_counts(samples) if weights is None else weights.to(torch.float64)
         rows = torch.nn.functional.normalize(samples.to(torch.float64), dim=1)
         if samples.shape[0] < samples.shape[1]:
@@ -66,20 +67,20 @@ class Directions:
         assert self.rows is not None and self.counts is not None
         return (self.rows * self.counts[:, None]).T @ self.rows
 
-    def merge(self, other: Directions) -> Directions:
+    def merge(self, other: Self) -> Self:
         same_width(self, other)
         weight = self.weight + other.weight
         if self.rows is not None and other.rows is not None and len(self.rows) + len(other.rows) < self.width:
             assert self.counts is not None and other.counts is not None
-            return Directions(
+            return type(self)(
                 weight, rows=torch.cat([self.rows, other.rows]), counts=torch.cat([self.counts, other.counts])
             )
-        return Directions(weight, second=self.dense_second() + other.dense_second())
+        return type(self)(weight, second=self.dense_second() + other.dense_second())
 
     def tensors(self) -> dict[str, Tensor]:
         named = {"weight": self.weight, "second": self.second, "rows": self.rows, "counts": self.counts}
         return {name: tensor for name, tensor in named.items() if tensor is not None}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Directions:
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
         return cls(tensors["weight"], tensors.get("second"), tensors.get("rows"), tensors.get("counts"))

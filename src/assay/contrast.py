@@ -1,0 +1,118 @@
+"""A measure, or a difference of measures, as a function of the weights of named sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from .checks import finite
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from .measure import Measure
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One side: samples with counts and cluster labels, or a statistic that is taken as exact."""
+
+    samples: Tensor | None = None
+    counts: Tensor | None = None
+    clusters: Any = None
+    exact: Any = None
+
+    def filled(self) -> Tensor:
+        """(n,) float64 counts."""
+        assert self.samples is not None
+        if self.counts is not None:
+            return self.counts.detach()
+        return torch.ones(len(self.samples), dtype=torch.float64, device=self.samples.device)
+
+    def total(self) -> float:
+        return float(self.exact.weight) if self.exact is not None else float(self.filled().sum())
+
+    @property
+    def width(self) -> int:
+        if self.exact is not None:
+            return int(self.exact.width)
+        assert self.samples is not None
+        return self.samples.shape[1]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a contrast: a coefficient and the names of the sets its measure is taken of."""
+
+    coefficient: float
+    sets: tuple[str, ...]
+
+
+def influences(measure: Measure, sampled: Mapping[str, Sampled], of: str) -> Tensor:
+    """(n,) float64 influences of one side's samples; see `Measure.influence`."""
+    side = sampled[of]
+    if side.samples is None:
+        raise UsageError(f"{of}: the influence of its samples needs the samples, not a statistic")
+    finite(side.samples, of)
+    counts = {of: side.filled().requires_grad_()}
+    statistics = {
+        name: s.exact if s.exact is not None else measure.statistic.of(s.samples, counts.get(name, s.counts))  # type: ignore[attr-defined]
+        for name, s in sampled.items()
+    }
+    with torch.enable_grad():
+        value = value_of(measure, statistics, (Term(1.0, tuple(sampled)),))
+        slope = slopes(value, counts)[of]
+    if slope is None:
+        raise UsageError(
+            f"{measure.name} does not vary smoothly with the weights of {of}: its value only jumps when a sample "
+            f"comes or goes; ask for the influence of another side, or use estimate for the spread"
+        )
+    return centred(slope, counts[of].detach())
+
+
+def value_of(measure: Measure, statistics: Mapping[str, Any], contrast: Sequence[Term]) -> Tensor:
+    """The contrast's value, float64, from the sets' statistics."""
+    total: Tensor | None = None
+    for term in contrast:
+        value = measure.function(*(statistics[name] for name in term.sets), **measure.options)
+        part = term.coefficient * value.to(torch.float64)
+        total = part if total is None else total + part
+    assert total is not None
+    return total
+
+
+def slopes(value: Tensor, counts: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
+    """Derivatives of the value by each set's counts; None where it does not depend on them smoothly."""
+    if not value.requires_grad:
+        return dict.fromkeys(counts)
+    grads = torch.autograd.grad(value, list(counts.values()), retain_graph=True, allow_unused=True)
+    return dict(zip(counts, grads, strict=True))
+
+
+def centred(slope: Tensor, counts: Tensor) -> Tensor:
+    """Influences from derivatives: they sum to zero under the counts."""
+    weight = counts.sum()
+    return weight * slope - (counts * slope).sum()
+
+
+def in_two(statistic: Any, side: Sampled, counts: Tensor, share: Tensor) -> tuple[Any, Any]:
+    """The statistics of the two halves; a row whose counts are split goes into both."""
+    made = []
+    for part in (share, 1 - share):
+        rows = (part > 0).nonzero()[:, 0]
+        assert side.samples is not None
+        made.append(statistic.of(side.samples[rows], counts[rows] * part[rows]))
+    return made[0], made[1]
+
+
+def split_all(
+    statistic: Any, sampled: Mapping[str, Sampled], shares: Mapping[str, Tensor]
+) -> dict[str, tuple[Any, Any]]:
+    """The two halves of every set; a set that is exact is both of its halves."""
+    return {
+        name: (s.exact, s.exact) if s.exact is not None else in_two(statistic, s, s.filled(), shares[name])
+        for name, s in sampled.items()
+    }
