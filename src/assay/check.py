@@ -18,7 +18,8 @@ from typing import Any, Literal
 from .checks import nearest_name
 from .errors import MissingExtra, UsageError
 from .joint import Joint
-from .laws import UNIVERSAL, LawBroken, draw_inputs, laws_of, translation_invariant
+from .law_inputs import LawBroken, draw_inputs
+from .laws import UNIVERSAL, laws_of, translation_invariant
 from .measure import Law, Measure
 from .statistics import Moments
 

@@ -83,6 +83,25 @@ def finite(samples: Tensor, name: str) -> None:
         )
 
 
+def sane(samples: Tensor, name: str, domain: str) -> None:
+    """Refuse values that are not finite, and rows that are not probabilities where those are asked for.
+
+    Raises:
+        DataError: with how many rows are affected.
+    """
+    finite(samples, name)
+    if domain != "probabilities":
+        return
+    wide = samples.to(torch.float64)
+    bad = (wide < -1e-6).any(1) | ((wide.sum(1) - 1).abs() > 1e-2)
+    if bool(bad.any()):
+        row = int(bad.nonzero()[0])
+        raise DataError(
+            f"{name}: {int(bad.sum())} of {len(samples)} rows are not class probabilities (row {row} sums to "
+            f"{float(wide[row].sum()):g}, smallest {float(wide[row].min()):g}); pass logits.softmax(1)"
+        )
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """' (did you mean X?)' where a known name is close, else ''."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

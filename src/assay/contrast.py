@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .checks import finite
+from .checks import sane
 from .errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,13 +56,14 @@ def influences(measure: Measure, sampled: Mapping[str, Sampled], of: str) -> Ten
     side = sampled[of]
     if side.samples is None:
         raise UsageError(f"{of}: the influence of its samples needs the samples, not a statistic")
-    finite(side.samples, of)
+    sane(side.samples, of, measure.domain)
     counts = {of: side.filled().requires_grad_()}
-    statistics = {
-        name: s.exact if s.exact is not None else measure.statistic.of(s.samples, counts.get(name, s.counts))  # type: ignore[attr-defined]
-        for name, s in sampled.items()
-    }
+    statistic: Any = measure.statistic
     with torch.enable_grad():
+        statistics = {
+            name: s.exact if s.exact is not None else statistic.of(s.samples, counts.get(name, s.counts))
+            for name, s in sampled.items()
+        }
         value = value_of(measure, statistics, (Term(1.0, tuple(sampled)),))
         slope = slopes(value, counts)[of]
     if slope is None:

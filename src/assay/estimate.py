@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .arguments import samples_of
-from .checks import finite
+from .checks import sane
 from .contrast import Sampled, Term
 from .errors import UsageError
 from .resample import unit_ids
@@ -101,7 +101,7 @@ def estimate_all(
         raise UsageError(f"expected splits >= 1 and half_samples >= 4, got {splits} and {half_samples}")
     for name, side in sampled.items():
         if side.samples is not None:
-            finite(side.samples, name)
+            sane(side.samples, name, measures[0].domain)
     if all(side.exact is not None for side in sampled.values()):
         raise UsageError(
             f"{measures[0].name}.estimate: needs the samples of at least one side; statistics alone give the value "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -91,7 +92,7 @@ class Joint:
         """An accumulator whose `compute()` gives the values by name."""
         self._sort(options)
         names = [m.name for m in self.measures]
-        return Metric(self.measures, options, reference, lambda values: dict(zip(names, values, strict=True)))
+        return Metric(self.measures, options, reference, partial(_by_name, names))
 
     def _bound(self, options: Mapping[str, Any]) -> list[Measure]:
         return [m.with_options(**{k: v for k, v in options.items() if k in m.options}) for m in self.measures]
@@ -105,3 +106,7 @@ class Joint:
             if option not in known:
                 raise UsageError(f"{self.name}: unknown option {option!r}{nearest_name(option, known)}")
         return weights, options
+
+
+def _by_name(names: Sequence[str], values: Sequence[Tensor]) -> dict[str, Tensor]:
+    return dict(zip(names, values, strict=True))

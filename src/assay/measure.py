@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -239,7 +240,7 @@ class Measure:
             options: the measure's options.
         """
         known(self, options)
-        return Metric([self], options, reference, lambda values: values[0])
+        return Metric([self], options, reference, operator.itemgetter(0))
 
     def objective(self, *, reference: Any = None, **options: Any) -> Objective:
         """A module to minimise: the value (minus it where the best is the maximum) of a batch against a reference.

@@ -41,7 +41,9 @@ def by_influences(
 ) -> list[Spread]:
     """Spreads from influences, biases from half-splits; what the measures share is computed once."""
     statistic: Any = measures[0].statistic
-    correct = [not m.is_unbiased() for m in measures]
+    # an unbiased form is so for independent samples: pairs and clusters bring products of samples that hang together
+    dependent = any(ids is not None for ids in units.ids.values())
+    correct = [dependent or not m.is_unbiased() for m in measures]
     second = [m.degenerate for m in measures]
     halves = draw_halves(sampled, units, generator) if any(correct) or any(second) else None
     counts = {name: s.filled().requires_grad_() for name, s in sampled.items() if s.samples is not None}

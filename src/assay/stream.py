@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from .checks import as_counts, as_samples, finite
+from .checks import as_counts, as_samples, sane
 from .errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Metric(Generic[R]):
                 raise UsageError(f"reference: {first.name} is a measure of one set and takes none")
             if not isinstance(reference, self._statistic):
                 samples = as_samples(reference, "reference")
-                finite(samples, "reference")
+                sane(samples, "reference", first.domain)
                 reference = first.statistic.of(samples.detach())  # type: ignore[attr-defined]
             self._exact = reference
         self.reset()
@@ -98,13 +98,16 @@ class Metric(Generic[R]):
 
     def merge(self, other: Metric[R]) -> None:
         """Add everything another metric of the same measure has seen, as another worker's."""
-        if [m.name for m in other._measures] != [m.name for m in self._measures]:
-            raise UsageError("merge: the two metrics are of different measures")
+        mine, theirs = ([(m.name, dict(m.options)) for m in metric._measures] for metric in (self, other))
+        if mine != theirs:
+            raise UsageError(
+                f"merge: the two metrics are of different measures or options: {mine} and {theirs}"
+            )
         for side, piles in other._piles.items():
-            for mine, theirs in zip(self._piles[side], piles, strict=True):
-                total = theirs.total()
+            for pile, added in zip(self._piles[side], piles, strict=True):
+                total = added.total()
                 if total is not None:
-                    mine.add(total)
+                    pile.add(total)
 
     def compute(self) -> R:
         """The value over everything seen, float64.
@@ -137,7 +140,7 @@ class Metric(Generic[R]):
 
     def _add(self, side: str, batch: Any, weights: Any) -> None:
         samples = as_samples(batch, side).detach()
-        finite(samples, side)
+        sane(samples, side, self._measures[0].domain)
         counts = (
             None
             if weights is None

@@ -95,7 +95,7 @@ class Study:
         floors: list[Floor] = []
         ratios: dict[tuple[str, str], tuple[float, str]] = {}
         for group in self.two:
-            found = self._estimates(group, {"x": first, "y": second}, "between two halves of the real set")
+            found = self._estimates(group, {"x": first, "y": second}, "between real halves")
             for m, e in zip(group, found, strict=True):
                 floors.append(Floor(self.labels[id(m)], m.name, _direction(m), e, size))
             for candidate in made:
@@ -160,8 +160,8 @@ class Study:
         progress = self.progress
         if progress is None:
             return nullcontext()
-        names = ", ".join(printed_name(m) for m in group)
-        step = f"{names} {what} (step {self.done} of {self.steps})"
+        others = f" and {len(group) - 1} more" if len(group) > 1 else ""
+        step = f"{self.done} of {self.steps}: {printed_name(group[0])}{others} {what}"
         progress(step, 0, 1)
         return reporting(lambda of, done, total: progress(f"{step}: {of}", done, total))
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..arguments import reference_of
-from ..checks import as_counts, as_samples, finite
+from ..checks import as_counts, as_samples, sane
 from ..errors import DataError, MissingExtra, UsageError
 from ..joint import Joint
 from ..measure import Measure
@@ -98,7 +98,7 @@ def _metric_class(higher: bool | None, lower: float | None, upper: float | None)
                 with torch.no_grad():
                     batch = self._features(batch)
             samples = as_samples(batch, "batch").detach()
-            finite(samples, "batch")
+            sane(samples, "batch", self._measures[0].domain)
             counts = (
                 None if weights is None else as_counts(weights, len(samples), "weights").to(samples.device)
             )

@@ -86,7 +86,7 @@ def _read_safetensors(path: Path) -> Tensor:
 
     try:
         with safe_open(path, framework="pt") as file:
-            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
             if "features" in shapes:
                 features: Tensor = file.get_tensor("features")
                 return features

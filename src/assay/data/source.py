@@ -77,6 +77,7 @@ def is_image_name(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
+    """Whether any part of the name is hidden, or a folder that an archiver adds of its own."""
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 

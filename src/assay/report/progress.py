@@ -29,31 +29,35 @@ def showing(quiet: bool) -> Iterator[Report | None]:
 
 
 @dataclass
-class _Work:
+class _Pass:
     what: str
     started: float
-    told: float
     first: int
     done: int
 
 
 def lines(stream: TextIO, clock: Callable[[], float]) -> Report:
-    """Plain lines: none for work of less than 2 s, then one every 10 s, with rate and time left."""
-    now: _Work | None = None
+    """Plain lines: none in the first 2 s, then one every 10 s, with rate and time left."""
+    now: _Pass | None = None
+    next_line: float | None = None
 
     def report(what: str, done: int, total: int) -> None:
-        nonlocal now
+        nonlocal now, next_line
         at = clock()
+        if next_line is None:
+            next_line = at + QUIET_FOR
         if now is None or now.what != what or done < now.done:
-            now = _Work(what, at, at + QUIET_FOR - BETWEEN_LINES, done if done < total else 0, done)
-            return
+            now = _Pass(what, at, done if done < total else 0, done)
         now.done = done
-        if at - now.told < BETWEEN_LINES or at - now.started < QUIET_FOR:
+        if at < next_line:
             return
-        now.told = at
-        rate = (done - now.first) / (at - now.started)
+        next_line = at + BETWEEN_LINES
+        age = at - now.started
+        rate = (done - now.first) / age if age > 0.5 else 0.0
+        speed = f", {shown_rate(rate)}" if rate > 0 else ""
         left = f", {duration((total - done) / rate)} left" if rate > 0 and done < total else ""
-        print(f"{what}: {done:,} of {total:,}, {shown_rate(rate)}{left}", file=stream, flush=True)
+        count = f": {done:,} of {total:,}" if total > 1 else ""
+        print(f"{what}{count}{speed}{left}", file=stream, flush=True)
 
     return report
 
@@ -76,28 +80,36 @@ def shown_rate(rate: float) -> str:
 @contextmanager
 def _bars() -> Iterator[Report]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class Rate(ProgressColumn):
         def render(self, task: Any) -> Text:
             return Text("" if task.speed is None else shown_rate(task.speed))
 
-    columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(24), MofNCompleteColumn(), Rate(), TimeRemainingColumn()
-    )  # fmt: skip
+    description = TextColumn("{task.description}", markup=False)
+    columns = (description, BarColumn(12), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("starting", total=None)
-        now = _Work("", 0.0, 0.0, 0, 0)
+        drawn = 0.0
+        now = _Pass("", 0.0, 0, 0)
 
         def report(what: str, done: int, total: int) -> None:
-            nonlocal now
+            nonlocal now, drawn
             at = time.monotonic()
             if what != now.what or done < now.done:
                 progress.reset(task, description=what, total=total, completed=done)
-                now = _Work(what, at, at, done, done)
-            elif at - now.told > BETWEEN_DRAWINGS or done == total:
+                now = _Pass(what, at, done, done)
+            elif at - drawn > BETWEEN_DRAWINGS or done == total:
                 progress.update(task, completed=done, total=total)
-                now.told, now.done = at, done
+                drawn = at
+            now.done = done
 
         yield report

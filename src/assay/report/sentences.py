@@ -33,14 +33,16 @@ def sentence(difference: Difference) -> str:
 
 
 def _heading(a: str, b: str, differences: Sequence[Difference]) -> str:
-    winners: Mapping[str, int] = {
-        name: sum(1 for d in differences if d.better == name) for name in (a, b)
-    }
+    winners: Mapping[str, int] = {name: sum(1 for d in differences if d.better == name) for name in (a, b)}
     for name, other in ((a, b), (b, a)):
         if winners[name] == len(differences):
             by = f"all {len(differences)} measures" if len(differences) > 1 else "the one measure"
             return f"{name} is better than {other} by {by}"
     if winners[a] == winners[b] == 0:
         return f"{a} and {b} cannot be told apart by these samples"
-    told = [f"{name} is better by {count} of {len(differences)} measures" for name, count in winners.items() if count]
+    told = [
+        f"{name} is better by {count} of {len(differences)} measures"
+        for name, count in winners.items()
+        if count
+    ]
     return f"{a} against {b}: " + ", ".join(told)

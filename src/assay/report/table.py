@@ -23,7 +23,9 @@ ASCII_ARROWS = {"lower is better": "v", "higher is better": "^"}
 
 def as_text(found: Comparison, width: int = PLAIN_WIDTH) -> str:
     """The whole report as plain text."""
-    console = _console()(file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False)
+    console = _console()(
+        file=io.StringIO(), width=width, color_system=None, force_terminal=False, emoji=False
+    )
     with console.capture() as capture:
         print_comparison(found, console)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
@@ -87,8 +89,9 @@ def _print_table(lines: Sequence[Line], console: Console) -> None:
 
     columns = max(len(line.cells) for line in lines)
     widths = [max(len(line.cells[k]) for line in lines if len(line.cells) > k) for k in range(columns)]
-    room = max(10, console.width - sum(widths) - 2 * columns)
-    name_width = min(room, max(len(line.name) for line in lines if line.cells))
+    longest = max(len(line.name) for line in lines if line.cells)
+    gap = "  " if longest + sum(widths) + 2 * columns <= console.width else " "
+    name_width = min(longest, max(10, console.width - sum(widths) - len(gap) * columns))
     for number, line in enumerate(lines):
         heading = number == 0 or not line.cells
         text = Text(line.name, style="bold" if heading else "")
@@ -98,7 +101,7 @@ def _print_table(lines: Sequence[Line], console: Console) -> None:
                 text = Text()
             text.append(" " * (name_width - len(text)))
             for k, (cell, width) in enumerate(zip(line.cells, widths, strict=False)):
-                text.append("  " + cell.rjust(width), style="bold" if heading or k == 1 else "")
+                text.append(gap + cell.rjust(width), style="bold" if heading or k == 1 else "")
         text.rstrip()
         console.print(text, soft_wrap=True)
 

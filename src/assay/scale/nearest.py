@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .tiles import spans, tiles
+from .tiles import of_one_precision, spans, tiles
 
 SHAPE = (1024, 2048)
 CACHED = 2**17  # float64 numbers of a recomputation at once: what a core's cache holds
@@ -45,30 +45,62 @@ def nearest(x: Tensor, y: Tensor | None, k: int, *, scale: Tensor | None = None)
 
     Complexity: O(n m d) time, O(n (k + d)) memory.
     """
-    own = y is None
-    other = x if y is None else y
-    available = len(other) - own
+    own = torch.arange(len(x), device=x.device) if y is None else None
+    x, other = (x, x) if y is None else of_one_precision(x, y)
+    available = len(other) - (y is None)
     if not 1 <= k <= available:
         raise ValueError(f"k: expected 1 to {available} (the rows there are), got {k}")
     keep = min(k + SPARE, available)
+    best, where = _candidates(x, other, keep, own, scale)
+    exact, where = _exact(x, other, best, where, scale)
+    if x.dtype != torch.float64 and keep < available:
+        # where the worst candidate may, but for rounding, be no farther than the k-th, a true neighbour may be missing
+        half_x, half_y = 0.5 * _centred_norms(x, other), 0.5 * _centred_norms(other, other).max()
+        slack = _slack(x, half_x, half_y) * (1.0 if scale is None else float(scale.reciprocal().max()))
+        precise = None
+        unsure = (-2 * best[:, -1] - 4 * slack <= exact[:, k - 1]).nonzero()[:, 0]
+        for a, b in spans(len(unsure), max(1, 2**24 // x.shape[1])):
+            rows = unsure[a:b]
+            precise = other.to(torch.float64) if precise is None else precise
+            wide = x[rows].to(torch.float64)
+            again = _candidates(wide, precise, keep, None if own is None else own[rows], scale)
+            exact[rows], where[rows] = _exact(wide, precise, *again, scale)
+    return Nearest(exact[:, :k], where[:, :k])
+
+
+def _candidates(
+    x: Tensor, other: Tensor, keep: int, own: Tensor | None, scale: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """For each row of x the `keep` closest rows of the other set by inner products, the row `own` names left out."""
     left, right = _augmented(x, other)
     inverse = None if scale is None else scale.reciprocal().to(left.dtype)
     best = torch.full((len(x), keep), -torch.inf, dtype=left.dtype, device=x.device)
     where = torch.zeros(len(x), keep, dtype=torch.int64, device=x.device)
-    for i, j, mirrored in tiles(len(x), len(other), symmetric=own, what="nearest neighbours", shape=SHAPE):
+    symmetric = own is not None and len(x) == len(other)
+    for i, j, mirrored in tiles(
+        len(x), len(other), symmetric=symmetric, what="nearest neighbours", shape=SHAPE
+    ):
         closeness = left[i] @ right[j].T
         if inverse is not None:
             closeness = closeness * inverse[j]
-        if own and i == j:
-            closeness.fill_diagonal_(-torch.inf)
+        if own is not None:
+            inside = ((own[i] >= j.start) & (own[i] < j.stop)).nonzero()[:, 0]
+            closeness[inside, own[i][inside] - j.start] = -torch.inf
         _keep_best(best, where, i, closeness, j.start)
         if mirrored:
             _keep_best(best, where, j, closeness.T.contiguous(), i.start)
+    return best, where
+
+
+def _exact(
+    x: Tensor, other: Tensor, best: Tensor, where: Tensor, scale: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The candidates' distances by subtraction, sorted, and their rows."""
     exact = _subtracted(x, other, where)
     if scale is not None:
         exact = exact / scale[where]
     exact, order = exact.masked_fill_(best == -torch.inf, torch.inf).sort(dim=1, stable=True)
-    return Nearest(exact[:, :k], where.gather(1, order)[:, :k])
+    return exact, where.gather(1, order)
 
 
 def _keep_best(best: Tensor, where: Tensor, rows: slice, closeness: Tensor, offset: int) -> None:
@@ -94,11 +126,11 @@ def pairs_within(
     Yields:
         (i, j, in the ball of x_i, in the ball of y_j): the pairs' rows (p,), and two masks (p,).
     """
+    x, y = of_one_precision(x, y)
     left, right = _augmented(x, y)
     half_x, half_y = -left[:, -2], -right[:, -1]  # half the squared norms, of the centred rows
-    eps = torch.finfo(left.dtype).eps * (8 + left.shape[1] ** 0.5)
-    slack_x = eps * (half_x + half_y.max())
-    slack_y = eps * (half_y + half_x.max())
+    slack_x = _slack(x, half_x, half_y.max())
+    slack_y = _slack(x, half_y, half_x.max())
     reach_x = _reach(radii_x, slack_x)
     reach_y = _reach(radii_y, slack_y)
     for rows, columns, _ in tiles(len(x), len(y), symmetric=False, what="pairs within radii", shape=SHAPE):
@@ -117,6 +149,20 @@ def pairs_within(
         yield i, j, squared <= radii_x[i] * (1 + TIE), squared <= radii_y[j] * (1 + TIE)
 
 
+def _slack(x: Tensor, half: Tensor, largest: Tensor) -> Tensor:
+    """How far rounding may move a closeness, from half the squared norms of a row and of the largest other one."""
+    per_unit: float = torch.finfo(x.dtype).eps * (8 + x.shape[1] ** 0.5)
+    return per_unit * (half + largest)
+
+
+def _centred_norms(x: Tensor, other: Tensor) -> Tensor:
+    return (x - _centre(other)).square().sum(1)
+
+
+def _centre(other: Tensor) -> Tensor:
+    return other.to(torch.float64).mean(0).to(other.dtype)
+
+
 def _reach(radii: Tensor, slack: Tensor) -> Tensor:
     """The least closeness (minus half a squared distance) that can belong to a pair within the radius."""
     least = -0.5 * radii - 2 * slack.to(torch.float64)
@@ -125,7 +171,7 @@ def _reach(radii: Tensor, slack: Tensor) -> Tensor:
 
 def _augmented(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Rows whose inner products are minus half the squared distances, so that one product needs no further pass."""
-    centre = y.to(torch.float64).mean(0).to(y.dtype)
+    centre = _centre(y)
     x, y = x - centre, y - centre
     a, b = 0.5 * x.square().sum(1, keepdim=True), 0.5 * y.square().sum(1, keepdim=True)
     one_x, one_y = torch.ones_like(a), torch.ones_like(b)

@@ -72,6 +72,8 @@ def bilinear(
     The derivatives by the weights are row and column sums of the same pass: they cost nothing more. Those by the
     samples visit the tiles again.
     """
+    if y is not None:
+        x, y = of_one_precision(x, y)
     if kernel.shift_invariant:
         x, y = _centred(x, y)
     if y is None:
@@ -105,6 +107,7 @@ def quadratic_forms(x: Tensor, weights: Tensor, kernel: Kernel) -> tuple[Tensor,
 
 def row_sum(x: Tensor, y: Tensor, kernel: Kernel, weights_y: Tensor | None = None) -> Tensor:
     """sum_j v_j k(x_i, y_j) for every i, (n,) float64, differentiable in x, y and v."""
+    x, y = of_one_precision(x, y)
     if kernel.shift_invariant:
         x, second = _centred(x, y)
         assert second is not None
@@ -119,6 +122,7 @@ def row_sum(x: Tensor, y: Tensor, kernel: Kernel, weights_y: Tensor | None = Non
 
 def row_logsumexp(x: Tensor, y: Tensor, kernel: Kernel, weights_y: Tensor | None = None) -> Tensor:
     """log sum_j v_j exp k(x_i, y_j) for every i, (n,) float64, differentiable in x, y and v; v_j = 0 leaves j out."""
+    x, y = of_one_precision(x, y)
     if kernel.shift_invariant:
         x, second = _centred(x, y)
         assert second is not None
@@ -129,6 +133,12 @@ def row_logsumexp(x: Tensor, y: Tensor, kernel: Kernel, weights_y: Tensor | None
         else weights_y.to(torch.float64)
     )
     return _RowReduce.apply(x, y, v, kernel, True)[0]  # type: ignore[no-untyped-call,no-any-return]
+
+
+def of_one_precision(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the wider of the two types: a reference in float64 beside float32 features is an everyday pair."""
+    dtype = torch.promote_types(x.dtype, y.dtype)
+    return x.to(dtype), y.to(dtype)
 
 
 def _centred(x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -30,14 +30,14 @@ def vendi_score(y: Directions, *, order: float = 1.0) -> Tensor:
 
     Args:
         y: the set, (n, d) features or `Directions`; no zero vectors.
-        order: q >= 0. 1 is the common score, small q stresses rare kinds, infinity only the most common one.
+        order: q > 0. 1 is the common score, small q stresses rare kinds, infinity only the most common one.
 
     Returns:
         A scalar in [1, min(n, d)]; higher is more diverse. 1 where all samples point one way, n where all are
         orthogonal. Scaling a sample changes nothing.
 
     Raises:
-        UsageError: an order below zero or NaN.
+        UsageError: an order of zero (the rank, which rounding decides and nothing can be derived from) or below.
 
     Complexity: O(n d min(n, d)) plus an eigenproblem of size min(n, d); K is never formed where n > d, because its
     nonzero eigenvalues are those of the (d, d) second moment of the directions.
@@ -45,16 +45,14 @@ def vendi_score(y: Directions, *, order: float = 1.0) -> Tensor:
     FAQ:
         *Is higher always better?* It knows no reference: noise is diverse too. Read it beside recall or coverage.
     """
-    if not order >= 0:
-        raise UsageError(f"order: expected a number of at least 0, got {order}")
+    if not order > 0:
+        raise UsageError(f"order: expected a number above 0, got {order}")
     eigenvalues: Tensor = torch.linalg.eigvalsh(y.gram())
     floor = eigenvalues.detach().abs().max() * len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps
     present = eigenvalues > floor
     if order == math.inf:
         return 1 / eigenvalues.max()
     safe = torch.where(present, eigenvalues, 1.0)
-    if order == 0:
-        return present.sum().to(eigenvalues.dtype)
     if order == 1:
         return torch.exp(-torch.where(present, safe * safe.log(), 0.0).sum())
     return torch.exp(torch.where(present, safe**order, 0.0).sum().log() / (1 - order))

@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from ..measure import measure
-from ..statistics.protocol import register, same_width
+from ..statistics.protocol import register, same_width, tensor_of
 from ..statistics.samples import unit_counts
 
 
@@ -54,7 +54,9 @@ class Predictions:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        return cls(tensors["weight"], tensors["classes"], tensors["certainty"])
+        return cls(
+            tensor_of(tensors, "weight"), tensor_of(tensors, "classes", None), tensor_of(tensors, "certainty")
+        )
 
 
 @measure(

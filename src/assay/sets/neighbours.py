@@ -158,7 +158,9 @@ def coverage(x: Neighbours, y: Neighbours, *, nearest_k: int = 5) -> Tensor:
     Complexity: as `precision`.
     """
     held = (x.overlap(y, nearest_k).inside_ball_of_x > 0).to(torch.float64)
-    return (x.counts @ held) / x.weight
+    # the balls move with the counts of x too: a derivative with the balls held fixed would not be one
+    counts = x.counts.detach()
+    return (counts @ held) / counts.sum()
 
 
 prdc = joint(precision, recall, density, coverage, name="prdc")
@@ -214,7 +216,8 @@ def realism(x: Any, y: Any, *, nearest_k: int = 5) -> Tensor:
         nearest_k: k.
 
     Returns:
-        (m,) float64 in [0, inf]; at least 1 exactly where the sample is inside some kept ball; inf on a copy.
+        (m,) float64 in [0, inf]; at least 1 exactly where the sample is inside some kept ball, inf on a copy of a
+        kept real sample.
 
     Raises:
         UsageError: k real samples or fewer, or different numbers of features.
@@ -228,9 +231,19 @@ def realism(x: Any, y: Any, *, nearest_k: int = 5) -> Tensor:
     if real.width != made.width:
         raise UsageError(f"x has {real.width} features and y has {made.width}; use one extractor for both")
     radii = real.radii(nearest_k)
-    kept = (radii <= radii.median()) & (radii > 0)
+    kept = radii <= _median(radii, real.counts)
     out = torch.zeros(len(made.features), dtype=torch.float64, device=made.features.device)
-    if bool(kept.any()):
-        found = nearest(made.features, real.features[kept], 1, scale=radii[kept])
-        out = found.squared[:, 0].rsqrt()
-    return torch.where(made.nearest_in(real).squared[:, 0] == 0, torch.inf, out)
+    wide, point = kept & (radii > 0), kept & (radii == 0)
+    if bool(wide.any()):
+        out = nearest(made.features, real.features[wide], 1, scale=radii[wide]).squared[:, 0].rsqrt()
+    if bool(point.any()):  # real samples that coincide: their ball is a point, and only a copy is in it
+        copies = nearest(made.features, real.features[point], 1).squared[:, 0] == 0
+        out = torch.where(copies, torch.inf, out)
+    return out
+
+
+def _median(values: Tensor, counts: Tensor) -> Tensor:
+    """The lower median of counted values."""
+    ordered, order = values.sort()
+    reached = counts[order].cumsum(0) >= 0.5 * counts.sum()
+    return ordered[int(reached.to(torch.uint8).argmax())]

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ..errors import DataError, UsageError
+from ..errors import DataError
 from .protocol import STATISTICS, Statistic
 
 FORMAT = "1"
@@ -66,6 +66,9 @@ def load(path: str | os.PathLike[str]) -> Statistic:
         )
     try:
         tensors = load_file(str(source))
+        for key, tensor in tensors.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise DataError(f"the tensor {key!r} holds NaN or infinity")
         return STATISTICS[name].from_tensors(tensors)
     except (SafetensorError, KeyError, ValueError) as error:
         raise DataError(f"{source}: damaged {name} file ({error})") from error
@@ -90,14 +93,3 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
-
-
-def tensor_field(tensors: dict[str, torch.Tensor] | object, name: str, ndim: int) -> torch.Tensor:
-    """One named tensor of the expected number of dimensions, or a `UsageError` that says what is there."""
-    try:
-        tensor = tensors[name]  # type: ignore[index]
-    except KeyError:
-        raise UsageError(f"the tensor {name!r} is missing") from None
-    if tensor.ndim != ndim:
-        raise UsageError(f"the tensor {name!r} has shape {tuple(tensor.shape)}, expected {ndim} dimensions")
-    return tensor

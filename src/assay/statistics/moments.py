@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from ..errors import UsageError
 from .linalg import psd_root
-from .protocol import register, same_width
+from .protocol import register, same_width, tensor_of
 from .samples import unit_counts
 
 CHUNK_BYTES = 32 * 2**20  # float64 rows worked on at once, so that n x d is never held twice
@@ -152,13 +152,11 @@ class Moments:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        return cls(
-            tensors["weight"],
-            tensors["mean"],
-            tensors.get("scatter"),
-            tensors.get("rows"),
-            tensors.get("counts"),
-        )
+        weight, mean = tensor_of(tensors, "weight"), tensor_of(tensors, "mean", None)
+        if "scatter" in tensors:
+            return cls(weight, mean, scatter=tensor_of(tensors, "scatter", len(mean), len(mean)))
+        rows = tensor_of(tensors, "rows", None, len(mean))
+        return cls(weight, mean, rows=rows, counts=tensor_of(tensors, "counts", len(rows)))
 
 
 def _chunks(samples: Tensor) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from ..errors import UsageError
 from ..scale.nearest import Nearest, nearest, pairs_within
-from .protocol import register, same_width
+from .protocol import register, same_width, tensor_of
 from .samples import unit_counts, working_dtype
 
 
@@ -127,7 +127,8 @@ class Neighbours:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        return cls(tensors["features"], tensors["counts"])
+        features = tensor_of(tensors, "features", None, None)
+        return cls(features, tensor_of(tensors, "counts", len(features)))
 
     def __getstate__(self) -> Any:  # weak keys cannot be copied; what they hold can be computed again
         return {"features": self.features, "counts": self.counts}

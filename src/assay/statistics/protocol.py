@@ -37,6 +37,22 @@ class Statistic(Protocol):
         ...
 
 
+def tensor_of(tensors: Mapping[str, Tensor], name: str, *shape: int | None) -> Tensor:
+    """The named tensor, refused where it is missing, not floating point or not of the shape; None is any length."""
+    if name not in tensors:
+        raise UsageError(f"the tensor {name!r} is missing")
+    tensor = tensors[name]
+    fits = len(shape) == tensor.ndim and all(
+        want in (None, got) for want, got in zip(shape, tensor.shape, strict=True)
+    )
+    if not fits or not tensor.is_floating_point():
+        wanted = "(" + ", ".join("any" if want is None else str(want) for want in shape) + ")"
+        raise UsageError(
+            f"the tensor {name!r} is {tensor.dtype} of shape {tuple(tensor.shape)}, expected floating point {wanted}"
+        )
+    return tensor
+
+
 STATISTICS: dict[str, type[Statistic]] = {}
 
 S = TypeVar("S", bound=type)

@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from ..errors import UsageError
-from .protocol import register, same_width
+from .protocol import register, same_width, tensor_of
 
 
 def working_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -71,4 +71,5 @@ class Samples:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        return cls(tensors["features"], tensors["counts"])
+        features = tensor_of(tensors, "features", None, None)
+        return cls(features, tensor_of(tensors, "counts", len(features)))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from .protocol import register, same_width
+from .protocol import register, same_width, tensor_of
 from .samples import unit_counts
 
 
@@ -83,4 +83,9 @@ class Directions:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        return cls(tensors["weight"], tensors.get("second"), tensors.get("rows"), tensors.get("counts"))
+        weight = tensor_of(tensors, "weight")
+        if "second" in tensors:
+            second = tensor_of(tensors, "second", None, None)
+            return cls(weight, second=tensor_of(tensors, "second", len(second), len(second)))
+        rows = tensor_of(tensors, "rows", None, None)
+        return cls(weight, rows=rows, counts=tensor_of(tensors, "counts", len(rows)))
