@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -105,11 +104,10 @@ def compare(
         sets = in_pairs(sets)
     target, made = sets[0], sets[1:]
     study = Study(wanted, space, level, paired, seed, where, progress)
-    study.expect(len(made), floor)
+    study.expect(len(made) if floor else 0)
 
-    rows = [row for candidate in made for row in study.rows(target, candidate)]
+    rows, differences = study.of_candidates(target, made)
     aims = study.aims(target)
-    differences = [d for a, b in combinations(made, 2) for d in study.differences(target, a, b)]
     floors: list[Floor] = []
     if floor:
         floors, rows = study.with_floor(target, made, rows)

@@ -14,6 +14,7 @@ from .errors import UsageError
 
 if TYPE_CHECKING:
     from .measure import Measure
+    from .resample import Units
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,42 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of a contrast: a coefficient and the names of the sets its measure is taken of."""
+    """One summand of a contrast: a coefficient and the names of the sets the measure is taken of."""
 
     coefficient: float
     sets: tuple[str, ...]
+
+
+Contrast = tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be estimated: several measures of one statistic, over named sets, in several contrasts.
+
+    A measure of certain sets is evaluated once, however many contrasts it is part of: values, biases and influences
+    of a contrast are sums of its terms'.
+    """
+
+    measures: tuple[Measure, ...]
+    sampled: Mapping[str, Sampled]
+    contrasts: tuple[Contrast, ...]
+    units: Units
+    level: float
+
+    @property
+    def statistic(self) -> Any:
+        return self.measures[0].statistic
+
+    @property
+    def evaluations(self) -> list[tuple[str, ...]]:
+        """The sets that any term needs a measure of, each once."""
+        return list(dict.fromkeys(term.sets for contrast in self.contrasts for term in contrast))
+
+
+def total(contrast: Contrast, by_sets: Mapping[tuple[str, ...], float]) -> float:
+    """The contrast of values that are known by their sets."""
+    return sum(term.coefficient * by_sets[term.sets] for term in contrast)
 
 
 def influences(measure: Measure, sampled: Mapping[str, Sampled], of: str) -> Tensor:
@@ -64,7 +97,7 @@ def influences(measure: Measure, sampled: Mapping[str, Sampled], of: str) -> Ten
             name: s.exact if s.exact is not None else statistic.of(s.samples, counts.get(name, s.counts))
             for name, s in sampled.items()
         }
-        value = value_of(measure, statistics, (Term(1.0, tuple(sampled)),))
+        value = value_of(measure, statistics, tuple(sampled))
         slope = slopes(value, counts)[of]
     if slope is None:
         raise UsageError(
@@ -74,15 +107,9 @@ def influences(measure: Measure, sampled: Mapping[str, Sampled], of: str) -> Ten
     return centred(slope, counts[of].detach())
 
 
-def value_of(measure: Measure, statistics: Mapping[str, Any], contrast: Sequence[Term]) -> Tensor:
-    """The contrast's value, float64, from the sets' statistics."""
-    total: Tensor | None = None
-    for term in contrast:
-        value = measure.function(*(statistics[name] for name in term.sets), **measure.options)
-        part = term.coefficient * value.to(torch.float64)
-        total = part if total is None else total + part
-    assert total is not None
-    return total
+def value_of(measure: Measure, statistics: Mapping[str, Any], sets: Sequence[str]) -> Tensor:
+    """The measure of the named sets, float64, from their statistics."""
+    return measure.function(*(statistics[name] for name in sets), **measure.options).to(torch.float64)
 
 
 def slopes(value: Tensor, counts: Mapping[str, Tensor]) -> dict[str, Tensor | None]:

@@ -24,7 +24,7 @@ import torch
 
 from .arguments import samples_of
 from .checks import sane
-from .contrast import Sampled, Term
+from .contrast import Contrast, Plan, Sampled, Term
 from .errors import UsageError
 from .resample import unit_ids
 from .spread import Spread, by_half_samples, by_influences
@@ -76,24 +76,28 @@ def estimate_all(
     measures: Sequence[Measure],
     sampled: Mapping[str, Sampled],
     *,
-    terms: Sequence[Term] | None = None,
+    contrasts: Sequence[Contrast] | None = None,
     level: float = 0.95,
     paired: bool | Sequence[str] = False,
     splits: int = 1,
     half_samples: int = 30,
     generator: torch.Generator | None = None,
-) -> list[Estimate]:
+) -> list[list[Estimate]]:
     """Estimates of several measures of one statistic over the same samples, sharing all work they can.
 
     Args:
         measures: with the same statistic and sides.
         sampled: the sets by name.
-        terms: the contrast to estimate; by default the measure of all sets once.
+        contrasts: what to estimate; by default the measure of all sets once. Any number of them over the same sets
+            costs little more than one of each.
         level: the interval's coverage.
         paired: rows of these sets (all of them for True) with one index come from one unit.
         splits: half-splits for the bias.
         half_samples: half-samples for the spread of measures that are not smooth.
-        generator: for the splits.
+        generator: for the splits. The halves of a set depend on its name and on this, not on the other sets.
+
+    Returns:
+        For each measure a list of estimates, one a contrast. A contrast's `n_x` and `n_y` are those of its first term.
     """
     if not 0 < level < 1:
         raise UsageError(f"level: expected a number between 0 and 1, got {level}")
@@ -107,42 +111,41 @@ def estimate_all(
             f"{measures[0].name}.estimate: needs the samples of at least one side; statistics alone give the value "
             "(call the measure) but not its spread, which depends on every sample"
         )
-    pairs = tuple(sampled) if paired is True else tuple(paired or ())
-    units = unit_ids(sampled, pairs)
+    units = unit_ids(sampled, tuple(sampled) if paired is True else tuple(paired or ()))
     generator = torch.Generator().manual_seed(0) if generator is None else generator
-    contrast = tuple(terms) if terms is not None else (Term(1.0, tuple(sampled)),)
-    smooth = [m for m in measures if m.spread == "influences"]
-    rough = [m for m in measures if m.spread != "influences"]
-    done: dict[int, Estimate] = {}
-    if smooth:
-        spreads = by_influences(smooth, sampled, contrast, units, level, splits, generator)
-        done.update(
-            (id(m), _result(m, s, level, sampled, contrast)) for m, s in zip(smooth, spreads, strict=True)
+    asked = ((Term(1.0, tuple(sampled)),),) if contrasts is None else tuple(tuple(c) for c in contrasts)
+    found: dict[int, list[Estimate]] = {}
+    for smooth in (True, False):
+        alike = tuple(m for m in measures if (m.spread == "influences") == smooth)
+        if not alike:
+            continue
+        plan = Plan(alike, sampled, asked, units, level)
+        spreads = (
+            by_influences(plan, splits, generator)
+            if smooth
+            else by_half_samples(plan, half_samples, generator)
         )
-    if rough:
-        spreads = by_half_samples(rough, sampled, contrast, units, level, half_samples, generator)
-        done.update(
-            (id(m), _result(m, s, level, sampled, contrast)) for m, s in zip(rough, spreads, strict=True)
-        )
-    return [done[id(m)] for m in measures]
+        for m, row in zip(alike, spreads, strict=True):
+            found[id(m)] = [_result(m, plan, c, s) for c, s in zip(asked, row, strict=True)]
+    return [found[id(m)] for m in measures]
 
 
-def _result(
-    measure: Measure, spread: Spread, level: float, sampled: Mapping[str, Sampled], contrast: Sequence[Term]
-) -> Estimate:
+def _result(measure: Measure, plan: Plan, contrast: Contrast, spread: Spread) -> Estimate:
     corrected = spread.value - spread.bias
     low, high = corrected - spread.reach * spread.error, corrected + spread.reach * spread.error
-    plain = len(contrast) == 1
-    if plain:  # a difference of values keeps no bound
+    if len(contrast) == 1:  # a difference of values keeps no bound
         if measure.lower is not None:
             low, high = max(low, measure.lower), max(high, measure.lower)
         if measure.upper is not None:
             low, high = min(low, measure.upper), min(high, measure.upper)
+    concerned = {name: plan.sampled[name] for term in contrast for name in term.sets}
     how = spread.method
-    exact = [name for name, s in sampled.items() if s.exact is not None]
+    exact = [name for name, s in concerned.items() if s.exact is not None]
     if exact:
         how += f"; {', '.join(exact)} taken as exact"
-    totals = {name: s.total() for name, s in sampled.items()}
+    totals = {
+        side: plan.sampled[name].total() for side, name in zip(measure.sides, contrast[0].sets, strict=True)
+    }
     return Estimate(
         value=spread.value,
         corrected=corrected,
@@ -150,11 +153,11 @@ def _result(
         std_error=spread.error,
         low=low,
         high=high,
-        level=level,
+        level=plan.level,
         method=how,
         n_x=totals.get("x"),
         n_y=totals.get("y"),
-        notes=_notes(measure, spread.value, spread.bias, sampled),
+        notes=_notes(measure, spread.value, spread.bias, concerned),
     )
 
 
@@ -167,8 +170,8 @@ def _notes(measure: Measure, value: float, bias: float, sampled: Mapping[str, Sa
             needed = measure.enough(s.width)
             if s.total() < needed:
                 notes.append(
-                    f"{name} has {s.total():g} samples for {s.width} features: the uncorrected value is mostly "
-                    f"sample-size bias and the corrected one a rough guide; {needed} samples or more would do"
+                    f"{name} has {s.total():g} samples for {s.width} features: below {needed} the value is mostly "
+                    f"sample-size bias, of which half-splits find a part only; {needed} samples or more would do"
                 )
     if not notes and value != 0 and bias > 0.5 * abs(value):
         notes.append(
@@ -224,16 +227,13 @@ def difference(
             f"difference: the sets differ in their number of features: {widths}; use one extractor"
         )
     shared = ("real",) if two else ()
-    found = estimate_all(
+    return estimate_all(
         [bound],
         sampled,
-        terms=(Term(1.0, (*shared, "b")), Term(-1.0, (*shared, "a"))),
+        contrasts=[(Term(1.0, (*shared, "b")), Term(-1.0, (*shared, "a")))],
         level=level,
         paired=("a", "b") if paired else (),
         splits=splits,
         half_samples=half_samples,
         generator=generator,
-    )[0]
-    return Estimate(
-        **{**asdict(found), "n_x": sampled["real"].total() if two else None, "n_y": sampled["b"].total()}
-    )
+    )[0][0]

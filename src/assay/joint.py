@@ -86,7 +86,7 @@ class Joint:
             half_samples=half_samples,
             generator=generator,
         )
-        return {m.name: e for m, e in zip(bound, found, strict=True)}
+        return {m.name: estimates[0] for m, estimates in zip(bound, found, strict=True)}
 
     def metric(self, *, reference: Any = None, **options: Any) -> Metric[dict[str, Tensor]]:
         """An accumulator whose `compute()` gives the values by name."""

@@ -211,7 +211,7 @@ class Measure:
             splits=splits,
             half_samples=half_samples,
             generator=generator,
-        )[0]
+        )[0][0]
 
     def influence(self, *sets: Any, of: str, **keywords: Any) -> Tensor:
         """What each sample of one side does to the value, (n,) float64; sums to zero under the weights.

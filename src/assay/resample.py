@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,8 +35,13 @@ class Units:
         ids = {name: None if i is None else i[rows[name].cpu()] for name, i in self.ids.items()}
         return Units(ids, self.blocks)
 
-    def standard_error(self, influence: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> float:
-        """sqrt of the sum over units of the squared sum of w I / W in the unit; independent sets' variances add."""
+    @property
+    def dependent(self) -> bool:
+        """Whether any samples hang together."""
+        return any(ids is not None for ids in self.ids.values())
+
+    def variance(self, influence: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> float:
+        """The sum over units of the squared sum of w I / W in the unit; independent sets' variances add."""
         variance = 0.0
         for block in self.blocks:
             present = [name for name in block if name in influence]
@@ -54,7 +60,7 @@ class Units:
                 w = counts[name]
                 sums.index_add_(0, ids.to(sums.device), (w * influence[name] / w.sum()).to(sums.device))
             variance += float(sums.square().sum())
-        return float(variance**0.5)
+        return variance
 
 
 def unit_ids(sampled: Mapping[str, Sampled], pairs: Sequence[str]) -> Units:
@@ -103,12 +109,15 @@ def draw_halves(
         alike; a sample of count 2 is two units and may be split.
     """
     shares: dict[str, Tensor] = {}
+    draw = int(torch.randint(2**31, (), generator=generator))
     for block in units.blocks:
+        # a set's halves depend on its name, not on how many other sets are drawn before it
+        own = torch.Generator().manual_seed(draw ^ zlib.crc32(block[0].encode()))
         ids = units.ids[block[0]]
         if ids is None:  # a block of one set, whose counts are its units
-            share = _half_of_counts(sampled[block[0]].filled(), generator)
+            share = _half_of_counts(sampled[block[0]].filled(), own)
         else:
-            share = _half_of_units(ids, generator)
+            share = _half_of_units(ids, own)
         if share is None:
             return None
         for name in block:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .contrast import Sampled, Term, centred, in_two, slopes, split_all, value_of
+from .contrast import Contrast, Plan, centred, in_two, slopes, split_all, total, value_of
 from .errors import DataError, UsageError
 from .resample import Units, draw_halves
 from .scale.progress import tick
 
-if TYPE_CHECKING:
-    from .measure import Measure
+Sets = tuple[str, ...]
+Slopes = dict[str, Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -30,22 +30,13 @@ class Spread:
     method: str
 
 
-def by_influences(
-    measures: Sequence[Measure],
-    sampled: Mapping[str, Sampled],
-    contrast: Sequence[Term],
-    units: Units,
-    level: float,
-    splits: int,
-    generator: torch.Generator,
-) -> list[Spread]:
-    """Spreads from influences, biases from half-splits; what the measures share is computed once."""
-    statistic: Any = measures[0].statistic
+def by_influences(plan: Plan, splits: int, generator: torch.Generator) -> list[list[Spread]]:
+    """Spreads from influences, biases from half-splits, for every measure of the plan and each of its contrasts."""
+    sampled = plan.sampled
     # an unbiased form is so for independent samples: pairs and clusters bring products of samples that hang together
-    dependent = any(ids is not None for ids in units.ids.values())
-    correct = [dependent or not m.is_unbiased() for m in measures]
-    second = [m.degenerate for m in measures]
-    halves = draw_halves(sampled, units, generator) if any(correct) or any(second) else None
+    correct = [plan.units.dependent or not m.is_unbiased() for m in plan.measures]
+    second = [m.degenerate for m in plan.measures]
+    halves = draw_halves(sampled, plan.units, generator) if any(correct) or any(second) else None
     counts = {name: s.filled().requires_grad_() for name, s in sampled.items() if s.samples is not None}
     whole: dict[str, Any] = {}
     parts: dict[str, tuple[Any, Any]] = {}
@@ -54,135 +45,155 @@ def by_influences(
             if s.exact is not None:
                 whole[name], parts[name] = s.exact, (s.exact, s.exact)
             elif halves is None or not any(correct):
-                whole[name] = statistic.of(s.samples, counts[name])
+                whole[name] = plan.statistic.of(s.samples, counts[name])
             else:  # the halves merge to the whole: their statistics are computed once for both
-                parts[name] = in_two(statistic, s, counts[name], halves[name])
+                parts[name] = in_two(plan.statistic, s, counts[name], halves[name])
                 whole[name] = parts[name][0].merge(parts[name][1])
-        values = [value_of(m, whole, contrast) for m in measures]
-        derivatives = [slopes(v, counts) for v in values]
-    biases = [torch.zeros((), dtype=torch.float64)] * len(measures)
+    values, derivatives = _evaluated(plan, whole, counts)
+    of_halves: list[dict[Sets, float]] = [{} for _ in plan.measures]
     if halves is not None and any(correct):
-        with torch.no_grad():
-            drawn = [_half_means(measures, parts, contrast, correct)]
-            for _ in range(splits - 1):
-                again = draw_halves(sampled, units, generator)
-                assert again is not None
-                parts = split_all(statistic, sampled, again)
-                drawn.append(_half_means(measures, parts, contrast, correct))
-        for k, fix in enumerate(correct):
-            if fix:
-                # mean T(n/2) - T(n) is the leading bias of T(n) itself
-                biases[k] = torch.stack([d[k] for d in drawn]).mean() - values[k].detach()
-    in_halves = (
-        _half_errors(measures, sampled, contrast, units, halves)
-        if halves is not None and any(second)
-        else None
-    )
+        drawn = [_half_means(plan, parts, correct)]
+        for _ in range(splits - 1):
+            again = draw_halves(sampled, plan.units, generator)
+            assert again is not None
+            with torch.no_grad():
+                parts = split_all(plan.statistic, sampled, again)
+            drawn.append(_half_means(plan, parts, correct))
+        for k in range(len(plan.measures)):
+            of_halves[k] = {sets: sum(d[k][sets] for d in drawn) / splits for sets in drawn[0][k]}
+    in_halves = _half_variances(plan, halves) if halves is not None and any(second) else None
     out = []
-    for k, (value, bias, slope, fix) in enumerate(zip(values, biases, derivatives, correct, strict=True)):
-        error = _error(units, slope, counts)
-        if second[k] and in_halves is not None:
-            # no less than half of the influences' variance, which is what it is where nothing of first order is left
-            error = max(1.5 * error**2 - 0.25 * in_halves[k] ** 2, 0.5 * error**2) ** 0.5
-        how = (
-            "influences" if not fix else f"influences, bias by {splits} half-split{'s' if splits > 1 else ''}"
-        )
-        if fix and halves is None:
-            how = "influences, bias not corrected (too few samples to halve)"
-        out.append(Spread(float(value.detach()), float(bias), error, _normal(level), how))
+    for k in range(len(plan.measures)):
+        how = "influences"
+        if correct[k]:
+            how += (
+                f", bias by {splits} half-split{'s' if splits > 1 else ''}"
+                if of_halves[k]
+                else ", bias not corrected (too few samples to halve)"
+            )
+        row = []
+        for c, contrast in enumerate(plan.contrasts):
+            value = total(contrast, values[k])
+            # mean T(n/2) - T(n) is the leading bias of T(n) itself
+            bias = total(contrast, of_halves[k]) - value if of_halves[k] else 0.0
+            variance = _variance(plan.units, contrast, derivatives[k], counts)
+            if second[k] and in_halves is not None:
+                # not below half of the influences' variance: all there is where nothing of first order is left
+                variance = max(1.5 * variance - 0.25 * in_halves[k][c], 0.5 * variance)
+            row.append(Spread(value, bias, variance**0.5, _normal(plan.level), how))
+        out.append(row)
     return out
 
 
-def _error(units: Units, derivatives: Mapping[str, Tensor | None], counts: Mapping[str, Tensor]) -> float:
+def _evaluated(
+    plan: Plan, statistics: Mapping[str, Any], counts: Mapping[str, Tensor]
+) -> tuple[list[dict[Sets, float]], list[dict[Sets, Slopes]]]:
+    """Every measure of every combination of sets that is asked for, with its derivatives by the counts."""
+    values: list[dict[Sets, float]] = [{} for _ in plan.measures]
+    derivatives: list[dict[Sets, Slopes]] = [{} for _ in plan.measures]
+    for sets in plan.evaluations:
+        for k, m in enumerate(plan.measures):
+            with torch.enable_grad():
+                value = value_of(m, statistics, sets)
+            values[k][sets] = float(value.detach())
+            derivatives[k][sets] = slopes(value, {name: counts[name] for name in sets if name in counts})
+    return values, derivatives
+
+
+def _variance(
+    units: Units, contrast: Contrast, derivatives: Mapping[Sets, Slopes], counts: Mapping[str, Tensor]
+) -> float:
+    """The contrast's sampling variance: a set's influences on all terms are added before they are squared."""
     plain = {name: c.detach() for name, c in counts.items()}
-    influence = {name: centred(g, plain[name]) for name, g in derivatives.items() if g is not None}
-    return units.standard_error(influence, plain)
+    influence: dict[str, Tensor] = {}
+    for term in contrast:
+        for name, slope in derivatives[term.sets].items():
+            if slope is not None:
+                own = term.coefficient * centred(slope, plain[name])
+                influence[name] = influence[name] + own if name in influence else own
+    return units.variance(influence, plain)
 
 
-def _half_errors(
-    measures: Sequence[Measure],
-    sampled: Mapping[str, Sampled],
-    contrast: Sequence[Term],
-    units: Units,
-    halves: Mapping[str, Tensor],
-) -> list[float]:
-    """For each degenerate measure, the root of the mean of the two halves' variances by influences."""
-    statistic: Any = measures[0].statistic
-    variance = [0.0] * len(measures)
+def _half_variances(plan: Plan, halves: Mapping[str, Tensor]) -> list[list[float]]:
+    """For each measure and contrast the mean of the two halves' variances by influences."""
+    variance = [[0.0] * len(plan.contrasts) for _ in plan.measures]
     for first in (True, False):
-        whole, counts, rows = {}, {}, {}
+        statistics: dict[str, Any] = {}
+        counts: dict[str, Tensor] = {}
+        rows: dict[str, Tensor] = {}
         with torch.enable_grad():
-            for name, s in sampled.items():
+            for name, s in plan.sampled.items():
                 if s.exact is not None:
-                    whole[name] = s.exact
+                    statistics[name] = s.exact
                     continue
                 assert s.samples is not None
                 part = s.filled() * (halves[name] if first else 1 - halves[name])
                 rows[name] = (part > 0).nonzero()[:, 0]
                 counts[name] = part[rows[name]].requires_grad_()
-                whole[name] = statistic.of(s.samples[rows[name]], counts[name])
-            for k, m in enumerate(measures):
-                if m.degenerate:
-                    slope = slopes(value_of(m, whole, contrast), counts)
-                    variance[k] += 0.5 * _error(units.among(rows), slope, counts) ** 2
-    return [v**0.5 for v in variance]
+                statistics[name] = plan.statistic.of(s.samples[rows[name]], counts[name])
+        _, derivatives = _evaluated(plan, statistics, counts)
+        units = plan.units.among(rows)
+        for k in range(len(plan.measures)):
+            for c, contrast in enumerate(plan.contrasts):
+                variance[k][c] += 0.5 * _variance(units, contrast, derivatives[k], counts)
+    return variance
 
 
 def _half_means(
-    measures: Sequence[Measure],
-    parts: Mapping[str, tuple[Any, Any]],
-    contrast: Sequence[Term],
-    correct: Sequence[bool],
-) -> list[Tensor]:
-    values = []
-    for m, fix in zip(measures, correct, strict=True):
-        if not fix:
-            values.append(torch.zeros((), dtype=torch.float64))
-            continue
-        both = [value_of(m, {name: two[h] for name, two in parts.items()}, contrast) for h in (0, 1)]
-        values.append(0.5 * (both[0] + both[1]))
-    return values
-
-
-def by_half_samples(
-    measures: Sequence[Measure],
-    sampled: Mapping[str, Sampled],
-    contrast: Sequence[Term],
-    units: Units,
-    level: float,
-    half_samples: int,
-    generator: torch.Generator,
-) -> list[Spread]:
-    """Spreads from the values of random halves without replacement; nothing is corrected."""
-    statistic: Any = measures[0].statistic
+    plan: Plan, parts: Mapping[str, tuple[Any, Any]], wanted: Sequence[bool]
+) -> list[dict[Sets, float]]:
+    """The mean over both halves of every wanted measure of every combination of sets."""
+    means: list[dict[Sets, float]] = [{} for _ in plan.measures]
     with torch.no_grad():
-        whole = {
-            name: s.exact if s.exact is not None else statistic.of(s.samples, s.counts)
-            for name, s in sampled.items()
-        }
-        values = [float(value_of(m, whole, contrast)) for m in measures]
-        drawn: list[list[float]] = []
-        while len(drawn) < half_samples:
-            halves = draw_halves(sampled, units, generator)
-            if halves is None:
-                raise DataError(f"{measures[0].name}.estimate: too few samples to take halves of")
-            parts = split_all(statistic, sampled, halves)
-            for h in (0, 1):
-                some = {name: two[h] for name, two in parts.items()}
-                try:
-                    drawn.append([float(value_of(m, some, contrast)) for m in measures])
-                except UsageError as error:  # the whole was large enough, a half is not
-                    raise DataError(
-                        f"{measures[0].name}.estimate: too few samples to take halves of: {error}"
-                    ) from None
+        for sets in plan.evaluations:
+            for k, m in enumerate(plan.measures):
+                if wanted[k]:
+                    both = (value_of(m, {name: parts[name][h] for name in sets}, sets) for h in (0, 1))
+                    means[k][sets] = float(sum(both)) / 2
+    return means
+
+
+def by_half_samples(plan: Plan, half_samples: int, generator: torch.Generator) -> list[list[Spread]]:
+    """Spreads from the values of random halves without replacement; nothing is corrected."""
+    name = plan.measures[0].name
+    whole = {
+        key: s.exact if s.exact is not None else plan.statistic.of(s.samples, s.counts)
+        for key, s in plan.sampled.items()
+    }
+    values = _values(plan, whole)
+    drawn: list[list[dict[Sets, float]]] = []
+    while len(drawn) < half_samples:
+        halves = draw_halves(plan.sampled, plan.units, generator)
+        if halves is None:
+            raise DataError(f"{name}.estimate: too few samples to take halves of")
+        parts = split_all(plan.statistic, plan.sampled, halves)
+        for h in (0, 1):
+            try:
+                drawn.append(_values(plan, {key: two[h] for key, two in parts.items()}))
+            except UsageError as error:  # the whole was large enough, a half is not
+                sizes = ", ".join(f"{key} {s.total():g}" for key, s in plan.sampled.items())
+                raise DataError(
+                    f"{name}.estimate: its spread comes from random halves, and with {sizes} samples they are too "
+                    f"small ({error}); twice as many samples would do, or call {name} for the value alone"
+                ) from None
             tick("half-samples", len(drawn), half_samples)
-    table = torch.tensor(drawn, dtype=torch.float64)
-    errors = table.std(0)
     how = f"{len(drawn)} half-samples without replacement, not bias-corrected"
-    quantile = _student(level, len(drawn) - 1)
-    return [
-        Spread(value, 0.0, float(error), quantile, how) for value, error in zip(values, errors, strict=True)
-    ]
+    reach = _student(plan.level, len(drawn) - 1)
+    out = []
+    for k in range(len(plan.measures)):
+        row = []
+        for contrast in plan.contrasts:
+            spread = torch.tensor([total(contrast, half[k]) for half in drawn], dtype=torch.float64)
+            row.append(Spread(total(contrast, values[k]), 0.0, float(spread.std()), reach, how))
+        out.append(row)
+    return out
+
+
+def _values(plan: Plan, statistics: Mapping[str, Any]) -> list[dict[Sets, float]]:
+    with torch.no_grad():
+        return [
+            {sets: float(value_of(m, statistics, sets)) for sets in plan.evaluations} for m in plan.measures
+        ]
 
 
 def _normal(level: float) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import combinations
 from typing import Any
 
 import torch
 
 from .compared_sets import ComparedSet
 from .comparison import Difference, Direction, Floor, Row
-from .contrast import Sampled, Term
+from .contrast import Contrast, Sampled, Term
 from .errors import DataError, UsageError
 from .estimate import Estimate, estimate_all
 from .measure import Measure
@@ -43,45 +44,44 @@ class Study:
         self.where, self.progress = where, progress
         self.done, self.steps = 0, 0
 
-    def expect(self, candidates: int, floor: bool) -> None:
+    def expect(self, floor: int) -> None:
         """How many steps there will be, so that progress can say which of them it is at."""
-        each, pairs = len(self.two) + len(self.one), candidates * (candidates - 1) // 2
-        self.steps = (candidates + pairs) * each + len(self.one) + floor * len(self.two) * (1 + candidates)
+        self.steps = len(self.two) + 2 * len(self.one) + (len(self.two) * (1 + floor) if floor else 0)
 
-    def rows(self, target: ComparedSet, candidate: ComparedSet) -> list[Row]:
-        """Every measure of one candidate."""
-        out = []
-        for group in self.two:
-            found = self._estimates(
-                group, {"x": target, "y": candidate}, f"of {candidate.name}", paired=self.paired
-            )
-            out += [self._row(m, candidate, e) for m, e in zip(group, found, strict=True)]
-        for group in self.one:
-            found = self._estimates(group, {"y": candidate}, f"of {candidate.name}")
-            out += [self._row(m, candidate, e) for m, e in zip(group, found, strict=True)]
-        return out
+    def of_candidates(
+        self, target: ComparedSet, made: Sequence[ComparedSet]
+    ) -> tuple[list[Row], list[Difference]]:
+        """Every measure of every candidate, and b's value minus a's for every pair of candidates.
+
+        All candidates share one pass over the real set; the real set's luck is shared by both sides of a difference
+        and cancels.
+        """
+        rows: list[Row] = []
+        differences: list[Difference] = []
+        pairs = list(combinations(made, 2))
+        for shared, groups in ((target.name,), self.two), ((), self.one):
+            for group in groups:
+                sets = {s.name: s for s in ((target, *made) if shared else made)}
+                contrasts = [(Term(1.0, (*shared, c.name)),) for c in made] + [
+                    (Term(1.0, (*shared, b.name)), Term(-1.0, (*shared, a.name))) for a, b in pairs
+                ]
+                found = self._estimates(
+                    group, sets, "of all candidates", contrasts=contrasts, paired=self.paired
+                )
+                for m, estimates in zip(group, found, strict=True):
+                    rows += [self._row(m, c, e) for c, e in zip(made, estimates[: len(made)], strict=True)]
+                    differences += [
+                        Difference(self.labels[id(m)], m.name, a.name, b.name, _direction(m), e)
+                        for (a, b), e in zip(pairs, estimates[len(made) :], strict=True)
+                    ]
+        return rows, differences
 
     def aims(self, target: ComparedSet) -> list[Row]:
         """The measures of one set, of the real one."""
         out = []
         for group in self.one:
-            found = self._estimates(group, {"y": target}, f"of {target.name}")
-            out += [self._row(m, target, e) for m, e in zip(group, found, strict=True)]
-        return out
-
-    def differences(self, target: ComparedSet, a: ComparedSet, b: ComparedSet) -> list[Difference]:
-        """b's value minus a's, by every measure; the real set's luck is shared and cancels."""
-        out = []
-        for shared, groups in (("x",), self.two), ((), self.one):
-            for group in groups:
-                sets = {"x": target, "a": a, "b": b} if shared else {"a": a, "b": b}
-                terms = (Term(1.0, (*shared, "b")), Term(-1.0, (*shared, "a")))
-                what = f"of {b.name} against {a.name}"
-                found = self._estimates(group, sets, what, terms=terms, paired=self.paired, counts=("x", "b"))
-                out += [
-                    Difference(self.labels[id(m)], m.name, a.name, b.name, _direction(m), e)
-                    for m, e in zip(group, found, strict=True)
-                ]
+            found = self._estimates(group, {target.name: target}, f"of {target.name}")
+            out += [self._row(m, target, e[0]) for m, e in zip(group, found, strict=True)]
         return out
 
     def with_floor(
@@ -96,7 +96,7 @@ class Study:
         ratios: dict[tuple[str, str], tuple[float, str]] = {}
         for group in self.two:
             found = self._estimates(group, {"x": first, "y": second}, "between real halves")
-            for m, e in zip(group, found, strict=True):
+            for m, (e,) in zip(group, found, strict=True):
                 floors.append(Floor(self.labels[id(m)], m.name, _direction(m), e, size))
             for candidate in made:
                 generator = torch.Generator().manual_seed(
@@ -104,7 +104,7 @@ class Study:
                 )  # the same rows whoever is compared beside
                 some = candidate.rows(torch.randperm(len(candidate), generator=generator)[:size])
                 values = self._values(group, first, some, f"of {candidate.name} at the floor's size")
-                for m, e, value in zip(group, found, values, strict=True):
+                for m, (e,), value in zip(group, found, values, strict=True):
                     own = next(
                         r for r in rows if r.candidate == candidate.name and r.name == self.labels[id(m)]
                     )
@@ -123,23 +123,19 @@ class Study:
         sets: Mapping[str, ComparedSet],
         what: str,
         *,
-        terms: Sequence[Term] | None = None,
+        contrasts: Sequence[Contrast] | None = None,
         paired: bool = False,
-        counts: tuple[str, str] = ("x", "y"),
-    ) -> list[Estimate]:
-        sampled = {side: Sampled(self._samples(group[0], s)) for side, s in sets.items()}
+    ) -> list[list[Estimate]]:
+        sampled = {name: Sampled(self._samples(group[0], s)) for name, s in sets.items()}
         with self._telling(group, what), _named_failures(group, sets):
-            found = estimate_all(
+            return estimate_all(
                 group,
                 sampled,
-                terms=terms,
+                contrasts=contrasts,
                 level=self.level,
                 paired=paired,
                 generator=torch.Generator().manual_seed(self.seed),
             )
-        totals = {side: float(len(s)) for side, s in sets.items()}
-        n_x, n_y = totals.get(counts[0]), totals.get(counts[1])
-        return [_retold(e, {side: s.name for side, s in sets.items()}, n_x, n_y) for e in found]
 
     def _values(self, group: Sequence[Measure], x: ComparedSet, y: ComparedSet, what: str) -> list[float]:
         statistic: Any = group[0].statistic
@@ -205,12 +201,3 @@ def _multiple(
     if floor.high > 0 and own.low > floor.high:
         return own.low / floor.high, "at least: lower end of the interval over the upper end of the floor's"
     return None
-
-
-def _retold(estimate: Estimate, names: Mapping[str, str], n_x: float | None, n_y: float | None) -> Estimate:
-    """The estimate with its notes about the sets by their names."""
-    notes = []
-    for note in estimate.notes:
-        side, has, rest = note.partition(" has ")
-        notes.append(f"{names[side]} has {rest}" if has and side in names else note)
-    return Estimate(**{**estimate.to_dict(), "notes": tuple(notes), "n_x": n_x, "n_y": n_y})

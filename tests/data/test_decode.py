@@ -189,7 +189,7 @@ def test_truncated_files_are_refused(format, name):
 def test_flipped_bits_in_a_png_are_refused():
     content = bytearray(encoded(Image.fromarray(RGB), "PNG"))
     content[content.index(b"IDAT") + 10] ^= 0xFF
-    with pytest.raises(UnreadableImage, match="damaged|truncated"):
+    with pytest.raises(UnreadableImage, match=r"damaged|truncated"):
         decode_image(bytes(content), "a.png")
 
 

@@ -172,7 +172,7 @@ def test_missing_or_changed_weights_are_said(monkeypatch, tmp_path):
         get_extractor("efficientnet-lite0")
     trap = room.Weights("x", hashlib.sha256(b"not these").hexdigest(), "MIT")
     monkeypatch.setattr(room, "WEIGHTS", {"efficientnet-lite0": trap})
-    with pytest.raises(Exception, match="weights_only|Weights only|unpickl|Unsupported"):
+    with pytest.raises(Exception, match=r"weights_only|Weights only|unpickl|Unsupported"):
         get_extractor("efficientnet-lite0").torch_module()
 
 

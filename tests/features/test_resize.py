@@ -8,7 +8,7 @@ import torch
 
 pytest.importorskip("PIL")
 
-from assay.features.resize import resize_array, resize_tensor  # noqa: E402
+from assay.features.resize import resize_array, resize_tensor
 
 
 def keys(t, a=-0.5):

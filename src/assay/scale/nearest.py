@@ -16,7 +16,7 @@ from torch import Tensor
 from .tiles import of_one_precision, spans, tiles
 
 SHAPE = (1024, 2048)
-CACHED = 2**17  # float64 numbers of a recomputation at once: what a core's cache holds
+CACHED = 2**19  # float64 numbers of a recomputation at once: what a core's cache holds
 SPARE = 4  # winners kept beyond those asked for, so that rounding in a product cannot push a true one out
 TIE = 1e-12  # relative: a distance this close to a radius is on the ball's surface, which belongs to the ball
 

@@ -190,8 +190,9 @@ def authenticity(x: Neighbours, y: Neighbours) -> Tensor:
         y: generated side, (m, d) features or `Neighbours`.
 
     Returns:
-        A scalar in [0, 1]; higher is better. 0 for a generator that returns training samples; about 1/2 for new
-        samples of the same distribution.
+        A scalar in [0, 1]; higher is better. 0 for a generator that returns training samples. For new samples of the
+        same distribution it is the chance that nearest neighbours are not mutual: 1/3 in one dimension and rising
+        with their number (0.68 measured in 16), so compare it with a held-out real set's.
 
     Raises:
         UsageError: fewer than two real samples.

@@ -1,0 +1,159 @@
+"""What the pages are made from beside their own text: measured figures, the measures' own facts, formulas as MathML.
+
+MathML needs no script and nothing from elsewhere: the pages read the same offline.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+MARK = re.compile(r"<!-- (facts|figures): ([\w-]+) -->")
+DISPLAY = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
+# drawn as a border: without a mathematical font a bar does not stretch
+OVERLINE = re.compile(r"<mover>(<mrow>(?:(?!<mover>).)*?</mrow>)<mo[^>]*>&#x0*2015;</mo></mover>", re.DOTALL)
+INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put tables in the marked places."""
+    return MARK.sub(lambda found: (facts if found[1] == "facts" else figures)(found[2]), markdown)
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Formulas as MathML."""
+    content = DISPLAY.sub(lambda found: f'<div class="arithmatex">{mathml(found[1], "block")}</div>', content)
+    return INLINE.sub(lambda found: f'<span class="arithmatex">{mathml(found[1], "inline")}</span>', content)
+
+
+def mathml(escaped: str, display: str) -> str:
+    """MathML of a formula in LaTeX, as it stands in HTML."""
+    from latex2mathml.converter import convert
+
+    latex = html.unescape(escaped).strip()
+    # forms the converter does not know, said with those it does
+    latex = latex.replace(r"\mathbf 1", r"\mathbf{1}").replace(r"\,", r"\;")
+    return OVERLINE.sub(r'<mrow class="overline">\1</mrow>', str(convert(latex, display=display)))
+
+
+def facts(name: str) -> str:
+    """What a measure promises, as the contract holds it."""
+    import assay
+
+    m = getattr(assay, name, None) or getattr(assay.sets, name)
+    unbiased = "yes" if m.is_unbiased() else "no"
+    if callable(m.unbiased):
+        unbiased += ", by default"
+    spread = "half-samples without replacement; not bias-corrected"
+    if m.spread == "influences":
+        spread = "influences; no bias to correct" if m.is_unbiased() else "influences; bias by half-splits"
+    bounds = f"{'-∞' if m.lower is None else f'{m.lower:g}'} to {'∞' if m.upper is None else f'{m.upper:g}'}"
+    laws = ", ".join(law.__name__.replace("_", " ") for law in m.laws) or "those of every measure"
+    lines = [
+        ("Better", {"min": "lower ↓", "max": "higher ↑"}[m.best]),
+        ("Bounds", bounds),
+        ("Of each set it needs", f"`{m.statistic.__name__}`"),
+        ("Options", ", ".join(f"`{k}={v}`" for k, v in m.options.items()) or "none"),
+        ("Unbiased", unbiased),
+        ("Error bar", spread),
+        ("Training signal", "yes" if m.differentiable else "no: piecewise constant in the samples"),
+        ("Declared laws", laws),
+        ("Source", m.reference),
+    ]
+    return "| | |\n|---|---|\n" + "\n".join(f"| **{k}** | {v} |" for k, v in lines)
+
+
+def figures(name: str) -> str:
+    """A table of measured figures, or a sentence that says which script makes them."""
+    path, make, script = FIGURES[name]
+    if not (ROOT / path).is_file():
+        return f"*No figures here yet: run `{script}`, which writes `{path}`.*"
+    return make(json.loads((ROOT / path).read_text()))
+
+
+def budget_table(rows: list[dict[str, Any]]) -> str:
+    """A table a measure, and why its numbers differ."""
+    versions = sorted({f"{r['peer']} {r['version']}" for r in rows})
+    out = [f"Measured with {', '.join(versions)}."]
+    for measure in dict.fromkeys(r["measure"].split(",")[0] for r in rows):
+        own = [r for r in rows if r["measure"].split(",")[0] == measure]
+        out += [
+            "",
+            f"### {measure.replace('_', ' ').capitalize().replace('frechet', 'Fréchet').replace('Frechet', 'Fréchet')}",
+            "",
+        ]
+        out += ["| package | case | theirs | assay | differ by | budget | |", "|---|---|---|---|---|---|---|"]
+        reasons = list(dict.fromkeys(r["why"] for r in own))
+        for r in own:
+            kind = ",".join(r["measure"].split(",")[1:]).strip()
+            case = f"{r['case']}, {kind}" if kind and kind != r["case"] else r["case"]
+            budget = "other definition" if r["budget"] is None else power(r["budget"])
+            out.append(
+                f"| {r['peer']} | {case} | {r['peer_value']:.6g} | {r['assay']:.6g} | {power(r['difference'])} "
+                f"| {budget} | {'abcdefgh'[reasons.index(r['why'])]} |"
+            )
+        out += ["", *(f"{'abcdefgh'[k]}. {why[0].upper()}{why[1:]}.  " for k, why in enumerate(reasons))]
+    return "\n".join(out)
+
+
+def power(value: float) -> str:
+    """0.00002 as 2·10⁻⁵."""
+    if value == 0 or value >= 1e-3:
+        return f"{value:.2g}"
+    digits, exponent = f"{value:.0e}".split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{digits}·10{raised}" if digits != "1" else f"10{raised}"
+
+
+def coverage_table(content: dict[str, Any]) -> str:
+    """How often intervals held the truth, case by case."""
+    rows, level = content["rows"], content["settings"]["level"]
+    out = [f"{content['settings']['redraws']} redraws a line; the intervals are of {100 * level:g}%."]
+    for case in dict.fromkeys(r["case"] for r in rows):
+        own = [r for r in rows if r["case"] == case]
+        out += ["", f"### {case[0].upper()}{case[1:]}, d = {own[0]['d']}", ""]
+        out += [
+            "| measure | n | truth | mean value | mean corrected | held the truth | error / spread |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for r in own:
+            ratio = f"{r['ratio']:.2f}" if math.isfinite(r["ratio"]) else "no spread"
+            truth = f"{r['truth']:.4g}" + ("" if r["truth_from"] == "closed form" else r"\*")
+            out.append(
+                f"| {r['measure'].replace('_', ' ')} | {r['n']} | {truth} | {r['mean_value']:.3g} "
+                f"| {r['mean_corrected']:.3g} | {100 * r['coverage']:.1f}% | {ratio} |"
+            )
+    out += [
+        "",
+        "\\* Not a closed form: the mean over the redraws for neighbour measures, else one very large sample.",
+    ]
+    return "\n".join(out)
+
+
+def benchmark_table(content: dict[str, Any]) -> str:
+    """Seconds and memory side by side, and which targets are met."""
+    out = []
+    for name, contenders in content["cases"].items():
+        own = contenders["assay"]["median_seconds"]
+        out += ["", f"### {name.replace('_', ' ').capitalize()}", ""]
+        out += ["| | seconds, median | times assay's | peak memory above inputs |", "|---|---|---|---|"]
+        for contender, r in contenders.items():
+            seconds = r["median_seconds"]
+            out.append(f"| {contender} | {seconds:.3g} | {seconds / own:.2g} | {r['peak_mib']:.0f} MiB |")
+    out += ["", "### Targets", "", "| target | reached | met |", "|---|---|---|"]
+    out += [f"| {t['what']} | {t['got']} | {'yes' if t['met'] else '**no**'} |" for t in content["targets"]]
+    machine = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in content.get("machine", {}).items())
+    return "\n".join([f"Measured on: {machine}." if machine else "", *out])
+
+
+FIGURES: dict[str, tuple[str, Callable[[Any], str], str]] = {
+    "error-budgets": ("docs/error_budgets.json", budget_table, "python docs/error_budgets.py --write"),
+    "coverage": ("studies/coverage.json", coverage_table, "python studies/coverage.py"),
+    "benchmarks": ("benchmarks/results.json", benchmark_table, "python -m benchmarks.run"),
+}

@@ -1,0 +1,133 @@
+"""`assay check`: a sound measure passes, a broken one is caught by the law it breaks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from assay import UsageError
+from assay.check import check_measure, load_measure, verdict_line
+from assay.cli import run
+from assay.laws import LawBroken, draw_inputs, symmetric
+
+OWN = '''
+import torch
+from assay import joint, measure
+from assay.laws import symmetric
+from assay.statistics import Moments, Samples
+
+NO_COMPILER = {"compiled_agrees": "left out to be quick, as it takes seconds"}
+
+
+@measure(statistic=Moments, best="min", reference="here", laws=[symmetric], exceptions=NO_COMPILER)
+def shift(x: Moments, y: Moments):
+    """How far the means are apart."""
+    return (x.mean - y.mean).square().sum()
+
+
+@measure(statistic=Moments, best="min", reference="here", laws=[symmetric], exceptions=NO_COMPILER)
+def lopsided(x: Moments, y: Moments):
+    """Declared symmetric, and it is not."""
+    return (x.mean - 2 * y.mean).square().sum()
+
+
+@measure(statistic=Samples, best="min", reference="here", exceptions=NO_COMPILER)
+def crashing(y: Samples):
+    """Fails from 13 samples on."""
+    if len(y.features) > 12:
+        raise RuntimeError("boom")
+    return (y.counts @ y.features.double()).square().sum() / y.weight**2
+
+
+both = joint(shift, lopsided)
+
+
+def plain(x, y):
+    return 0
+'''
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module in the current folder, another in each test."""
+    name = f"own_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return name
+
+
+def test_a_sound_measure_keeps_its_laws(own: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", f"{own}:shift"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = out.splitlines()
+    assert lines[0] == "exempt  compiled_agrees: left out to be quick, as it takes seconds"
+    assert "kept    counts_are_copies (25 inputs)" in lines
+    assert lines[-1] == "shift: keeps its laws"
+    assert all(line.startswith(("kept", "exempt")) for line in lines[:-1])
+
+
+def test_a_broken_one_is_caught_with_inputs_that_show_it(
+    own: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["check", f"{own}.py:lopsided"]) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("broken")]
+    assert (
+        "symmetric: lopsided gives" in line
+        and "smallest inputs found: draw_inputs(measure, n=8, m=8, d=2" in line
+    )
+    measure = load_measure(f"{own}:lopsided")
+    (broken,) = [v for v in check_measure(measure) if v.state == "broken"]
+    assert broken.inputs is not None
+    with pytest.raises(LawBroken):
+        symmetric(measure, draw_inputs(measure, **broken.inputs))  # type: ignore[arg-type]
+
+
+def test_a_crash_is_a_broken_law_and_its_inputs_are_shrunk(own: str) -> None:
+    verdicts = {v.law: v for v in check_measure(load_measure(f"{own}:crashing"))}
+    broken = verdicts["is_a_scalar"]
+    assert broken.state == "broken" and "raises RuntimeError: boom" in broken.message
+    assert broken.inputs is not None and broken.inputs["n"] == 13
+    assert "\n" not in verdict_line(broken)
+
+
+def test_time_is_kept(own: str) -> None:
+    import time
+
+    started = time.monotonic()
+    verdicts = list(check_measure(load_measure(f"{own}:shift"), seconds=0.2))
+    assert time.monotonic() - started < 5
+    assert all(v.examples >= 1 for v in verdicts if v.state != "exempt")
+    assert sum(v.examples for v in verdicts) < 150
+
+
+def test_a_path_is_imported_from_anywhere(own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    assert load_measure(f"{tmp_path / own}.py:shift").name == "shift"
+
+
+def test_what_is_no_measure(own: str, tmp_path: Path) -> None:
+    (tmp_path / "raises.py").write_text("raise SystemExit(7)")
+    for target, words in [
+        ("shift", "expected module:name or path/to/file.py:name"),
+        (":shift", "expected module:name"),
+        (f"{own}:plain", "is no measure but a function; decorate it with @assay.measure"),
+        (f"{own}:both", "is a joint: check its measures one by one: shift, lopsided"),
+        (f"{own}:shfit", "did you mean 'shift'"),
+        ("no_such_module:shift", "no_such_module: cannot be imported"),
+        ("no_such_file.py:shift", "no_such_file.py: no such file"),
+        ("raises.py:shift", "cannot be imported: SystemExit: 7"),
+    ]:
+        with pytest.raises(UsageError) as caught:
+            load_measure(target)
+        assert words in str(caught.value)
+
+
+def test_the_command_says_so_in_one_line(own: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", f"{own}:plain"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert run(["check", f"{own}:shift", "--seconds", "0"]) == 2

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, settings
+from torch import Tensor
+
+# the same examples on every run and machine; what is found is then found by everybody
+settings.register_profile(
+    "assay",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],  # shrinking a failure through a compiled graph takes minutes
+)
+settings.load_profile("assay")
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def normal(generator: torch.Generator) -> Callable[..., Tensor]:
+    """Standard normal float64 samples, another draw at each call."""
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    return draw
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # torch.compile itself instantiates autograd functions while it traces them, and warns of doing so
+    config.addinivalue_line("filterwarnings", "ignore:.*should not be instantiated:DeprecationWarning")
