@@ -48,8 +48,13 @@ def torch_fidelity() -> Any:
 
 
 def polynomial_mmd() -> Any:
-    mmd = _from("torch_fidelity.metric_kid", "polynomial_mmd")
-    return lambda x, y: mmd(x, y, 3, None, 1)
+    kernel, mmd = (_from("torch_fidelity.metric_kid", name) for name in ("kernel_poly", "mmd2"))
+
+    def distance(x: Any, y: Any) -> float:
+        settings = {"kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None, "kid_kernel_poly_coef0": 1}
+        return float(mmd(*(kernel(a, b, **settings) for a, b in ((x, x), (x, y), (y, y)))))
+
+    return distance
 
 
 def prdc() -> Any:

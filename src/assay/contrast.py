@@ -126,14 +126,16 @@ def centred(slope: Tensor, counts: Tensor) -> Tensor:
     return weight * slope - (counts * slope).sum()
 
 
+def part_of(statistic: Any, side: Sampled, counts: Tensor, share: Tensor) -> Any:
+    """The statistic of a share (n,) of each row's counts; rows with none of it are left out."""
+    rows = (share > 0).nonzero()[:, 0]
+    assert side.samples is not None
+    return statistic.of(side.samples[rows], counts[rows] * share[rows])
+
+
 def in_two(statistic: Any, side: Sampled, counts: Tensor, share: Tensor) -> tuple[Any, Any]:
     """The statistics of the two halves; a row whose counts are split goes into both."""
-    made = []
-    for part in (share, 1 - share):
-        rows = (part > 0).nonzero()[:, 0]
-        assert side.samples is not None
-        made.append(statistic.of(side.samples[rows], counts[rows] * part[rows]))
-    return made[0], made[1]
+    return part_of(statistic, side, counts, share), part_of(statistic, side, counts, 1 - share)
 
 
 def split_all(

@@ -80,7 +80,7 @@ def estimate_all(
     level: float = 0.95,
     paired: bool | Sequence[str] = False,
     splits: int = 1,
-    half_samples: int = 30,
+    half_samples: int = 50,
     generator: torch.Generator | None = None,
 ) -> list[list[Estimate]]:
     """Estimates of several measures of one statistic over the same samples, sharing all work they can.
@@ -190,7 +190,7 @@ def difference(
     level: float = 0.95,
     paired: bool = False,
     splits: int = 1,
-    half_samples: int = 30,
+    half_samples: int = 50,
     generator: torch.Generator | None = None,
     **options: Any,
 ) -> Estimate:

@@ -69,7 +69,7 @@ class Joint:
         level: float = 0.95,
         paired: bool = False,
         splits: int = 1,
-        half_samples: int = 30,
+        half_samples: int = 50,
         generator: torch.Generator | None = None,
         **keywords: Any,
     ) -> dict[str, Estimate]:

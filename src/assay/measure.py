@@ -181,7 +181,7 @@ class Measure:
         level: float = 0.95,
         paired: bool = False,
         splits: int = 1,
-        half_samples: int = 30,
+        half_samples: int = 50,
         generator: torch.Generator | None = None,
         **keywords: Any,
     ) -> Estimate:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .contrast import Contrast, Plan, centred, in_two, slopes, split_all, total, value_of
+from .contrast import Contrast, Plan, centred, in_two, part_of, slopes, split_all, total, value_of
 from .errors import DataError, UsageError
 from .resample import Units, draw_halves
 from .scale.progress import tick
@@ -166,17 +166,20 @@ def by_half_samples(plan: Plan, half_samples: int, generator: torch.Generator) -
         halves = draw_halves(plan.sampled, plan.units, generator)
         if halves is None:
             raise DataError(f"{name}.estimate: too few samples to take halves of")
-        parts = split_all(plan.statistic, plan.sampled, halves)
-        for h in (0, 1):
-            try:
-                drawn.append(_values(plan, {key: two[h] for key, two in parts.items()}))
-            except UsageError as error:  # the whole was large enough, a half is not
-                sizes = ", ".join(f"{key} {s.total():g}" for key, s in plan.sampled.items())
-                raise DataError(
-                    f"{name}.estimate: its spread comes from random halves, and with {sizes} samples they are too "
-                    f"small ({error}); twice as many samples would do, or call {name} for the value alone"
-                ) from None
-            tick("half-samples", len(drawn), half_samples)
+        # one half of each draw only: its complement says the same again, mirrored
+        some = {
+            key: s.exact if s.exact is not None else part_of(plan.statistic, s, s.filled(), halves[key])
+            for key, s in plan.sampled.items()
+        }
+        try:
+            drawn.append(_values(plan, some))
+        except UsageError as error:  # the whole was large enough, a half is not
+            sizes = ", ".join(f"{key} {s.total():g}" for key, s in plan.sampled.items())
+            raise DataError(
+                f"{name}.estimate: its spread comes from random halves, and with {sizes} samples they are too "
+                f"small ({error}); twice as many samples would do, or call {name} for the value alone"
+            ) from None
+        tick("half-samples", len(drawn), half_samples)
     how = f"{len(drawn)} half-samples without replacement, not bias-corrected"
     reach = _student(plan.level, len(drawn) - 1)
     out = []

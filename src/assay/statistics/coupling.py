@@ -20,9 +20,9 @@ def root_trace(x: Moments, y: Moments) -> Tensor:
     twice the derivatives. No decomposition is differentiated, whose own derivative is infinite where singular values
     meet.
     """
+    need_x, need_y = _varies(x), _varies(y)
     with torch.no_grad():
         f = x.root()
-        need_x, need_y = _varies(x), _varies(y)
         if x.scatter is not None and y.scatter is not None:
             trace, p, q = full_coupling(f, x.scatter.detach(), y.scatter.detach(), need_x, need_y)
         else:
@@ -36,6 +36,8 @@ def root_trace(x: Moments, y: Moments) -> Tensor:
 
 
 def _varies(side: Moments) -> bool:
+    if not torch.is_grad_enabled():
+        return False
     tensors = (side.scatter,) if side.scatter is not None else (side.rows, side.counts)
     return any(t is not None and t.requires_grad for t in tensors)
 
@@ -59,4 +61,4 @@ class _Sloped(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         (root,) = ctx.saved_tensors
-        return slope, 0.5 * slope * (root @ root.T), None
+        return slope, (root * (0.5 * slope)) @ root.T, None

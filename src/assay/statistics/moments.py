@@ -137,7 +137,7 @@ class Moments:
             return type(self)(
                 weight, mean, rows=rows, counts=torch.cat([self.counts, other.counts, between[None]])
             )
-        scatter = self.dense_scatter() + other.dense_scatter() + between * torch.outer(shift, shift)
+        scatter = torch.addr(self.dense_scatter() + other.dense_scatter(), between * shift, shift)
         return type(self)(weight, mean, scatter=scatter)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -194,7 +194,8 @@ class _FullMoments(torch.autograd.Function):
         samples, counts, mean, weight = ctx.saved_tensors
         # the gradient needs the samples' own precision only, at twice the speed for float32
         dtype = samples.dtype if samples.dtype == torch.float64 else torch.float32
-        both = (of_scatter + of_scatter.T).to(dtype)
+        both = of_scatter.to(dtype)
+        both = both + both.T
         slope = (of_mean / weight).to(dtype)
         to_samples = torch.empty_like(samples) if ctx.needs_input_grad[0] else None
         to_counts = torch.empty_like(counts) if ctx.needs_input_grad[1] else None
