@@ -1,0 +1,96 @@
+"""Data flows one way, rooms know only what they stand on, and importing assay imports nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import assay
+
+ROOT = Path(assay.__file__).parent
+ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
+CONTRACT = {
+    "arguments", "checks", "contrast", "errors", "estimate", "joint", "law_inputs", "laws", "measure", "objective",
+    "per_class", "permutation", "resample", "spread", "stream", "version",
+}  # fmt: skip
+MAIN_JOB = {"check", "cli", "compare", "compared_sets", "comparison", "measure_by_name", "study", "__main__", "__init__"}
+
+# what a room may import of assay, beside itself
+MAY = {
+    "scale": {"errors"},
+    "statistics": {"errors", "scale"},
+    "sets": CONTRACT | {"scale", "statistics"},
+    "data": {"errors"},
+    "features": {"errors", "checks", "data"},
+    "report": {"errors", "comparison", "estimate", "measure_by_name"},
+    "adapters": CONTRACT,
+}
+
+
+def imported(path: Path) -> set[str]:
+    """The first names below `assay` that a file imports when it is run; those for type checkers alone do not count."""
+    package = ("assay", *path.relative_to(ROOT).with_suffix("").parts[:-1])
+    found = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            full = (*base, *(node.module.split(".") if node.module else ()))
+            if full[:1] == ("assay",):
+                found.update([full[1]] if len(full) > 1 else [alias.name for alias in node.names])
+        if isinstance(node, ast.Import):
+            found.update(a.name.split(".")[1] for a in node.names if a.name.startswith("assay."))
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    return found
+
+
+def owner(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def edges() -> set[tuple[str, str]]:
+    return {(owner(p), name) for p in ROOT.rglob("*.py") for name in imported(p) if name != owner(p)}
+
+
+def test_every_file_is_in_the_plan() -> None:
+    loose = {path.stem for path in ROOT.glob("*.py")}
+    assert loose == CONTRACT | MAIN_JOB
+    assert set(MAY) == ROOMS
+
+
+@pytest.mark.parametrize("room", sorted(MAY))
+def test_a_room_imports_only_what_it_stands_on(room: str) -> None:
+    known = ROOMS | CONTRACT | MAIN_JOB
+    used = {to for source, to in edges() if source == room and to in known}
+    assert used <= MAY[room]
+
+
+def test_the_contract_knows_no_room_of_measures() -> None:
+    used = {to for source, to in edges() if source in CONTRACT}
+    assert used & (ROOMS | MAIN_JOB) <= {"scale"}
+
+
+def test_no_circle_among_rooms() -> None:
+    graph = {room: {to for source, to in edges() if source == room and to in ROOMS} for room in ROOMS}
+    while graph:
+        leaves = {room for room, uses in graph.items() if not uses & set(graph)}
+        assert leaves, f"a circle among {sorted(graph)}"
+        graph = {room: uses for room, uses in graph.items() if room not in leaves}
+
+
+def test_importing_assay_imports_nothing_heavy() -> None:
+    program = "import sys, assay; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "torch" in loaded
+    heavy = {"PIL", "onnx", "onnxruntime", "rich", "typer", "hypothesis", "torchmetrics", "scipy", "sklearn", "pandas"}
+    assert not heavy & set(loaded)
