@@ -17,7 +17,17 @@ CONTRACT = {
     "arguments", "checks", "contrast", "errors", "estimate", "joint", "law_inputs", "laws", "measure", "objective",
     "per_class", "permutation", "resample", "spread", "stream", "version",
 }  # fmt: skip
-MAIN_JOB = {"check", "cli", "compare", "compared_sets", "comparison", "measure_by_name", "study", "__main__", "__init__"}
+MAIN_JOB = {
+    "check",
+    "cli",
+    "compare",
+    "compared_sets",
+    "comparison",
+    "measure_by_name",
+    "study",
+    "__main__",
+    "__init__",
+}
 
 # what a room may import of assay, beside itself
 MAY = {
@@ -90,7 +100,20 @@ def test_no_circle_among_rooms() -> None:
 
 def test_importing_assay_imports_nothing_heavy() -> None:
     program = "import sys, assay; print(*sorted({name.split('.')[0] for name in sys.modules}))"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert "torch" in loaded
-    heavy = {"PIL", "onnx", "onnxruntime", "rich", "typer", "hypothesis", "torchmetrics", "scipy", "sklearn", "pandas"}
+    heavy = {
+        "PIL",
+        "onnx",
+        "onnxruntime",
+        "rich",
+        "typer",
+        "hypothesis",
+        "torchmetrics",
+        "scipy",
+        "sklearn",
+        "pandas",
+    }
     assert not heavy & set(loaded)

@@ -116,6 +116,10 @@ def take_groups(keywords: Mapping[str, Any], sides: Sequence[str]) -> tuple[dict
 def same_width(sides: Sequence[str], statistics: Sequence[Any]) -> None:
     """Refuse sides of different feature spaces."""
     widths = [s.shape[1] if isinstance(s, Tensor) else s.width for s in statistics]
+    devices = [s.device if isinstance(s, Tensor) else s.weight.device for s in statistics]
+    if len(set(devices)) > 1:
+        shown = ", ".join(f"{side} is on {device}" for side, device in zip(sides, devices, strict=True))
+        raise UsageError(f"the sides are on different devices: {shown}; move one with .to(device)")
     if len(set(widths)) > 1:
         shown = ", ".join(f"{side} has {width}" for side, width in zip(sides, widths, strict=True))
         raise UsageError(f"the sides differ in their number of features: {shown}; use one extractor for all")

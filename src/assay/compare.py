@@ -64,14 +64,16 @@ def compare(
         floor: also compare two random halves of the real set, and give values in multiples of that.
         level: of the intervals.
         paired: item i of every set belongs to one unit (an image and its reconstruction): intervals account for it.
-        seed: of the splits. The same seed gives the same numbers, whatever else is compared beside.
+        seed: of the splits. The same seed gives the same numbers to the same names, whatever else is
+            compared beside.
         batch_size, workers: of the pass over images.
         skip_bad: leave out images that cannot be read, and say so, in place of failing.
         device: where images and measures are worked on; by default a CUDA device if there is one, else the CPU.
         progress: called as progress(what, done, total).
 
     Returns:
-        A `Comparison`: rows, differences, floor, notes, settings. Every row's interval is for the population's value.
+        A `Comparison`: rows, differences, floor, notes, settings. A row's interval is for the population's value; for
+        the neighbour measures for their value at this number of samples.
 
     Raises:
         UsageError: an unknown measure, extractor or device; a level outside (0, 1); no candidates.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .checks import sane
 from .errors import UsageError
+from .scale.precision import full_precision
 
 if TYPE_CHECKING:
     from .measure import Measure
@@ -25,6 +26,16 @@ class Sampled:
     counts: Tensor | None = None
     clusters: Any = None
     exact: Any = None
+
+    def ordinary(self) -> Sampled:
+        """The same side of tensors that can take part in a gradient; those made in inference mode cannot."""
+        exact = self.exact
+        if exact is not None and any(t.is_inference() for t in exact.tensors().values()):
+            exact = type(exact).from_tensors({name: t.clone() for name, t in exact.tensors().items()})
+        samples, counts = (
+            t.clone() if t is not None and t.is_inference() else t for t in (self.samples, self.counts)
+        )
+        return Sampled(samples, counts, self.clusters, exact)
 
     def filled(self) -> Tensor:
         """(n,) float64 counts."""
@@ -86,6 +97,11 @@ def total(contrast: Contrast, by_sets: Mapping[tuple[str, ...], float]) -> float
 
 def influences(measure: Measure, sampled: Mapping[str, Sampled], of: str) -> Tensor:
     """(n,) float64 influences of one side's samples; see `Measure.influence`."""
+    with torch.inference_mode(False):
+        return _influences(measure, {name: s.ordinary() for name, s in sampled.items()}, of)
+
+
+def _influences(measure: Measure, sampled: Mapping[str, Sampled], of: str) -> Tensor:
     side = sampled[of]
     if side.samples is None:
         raise UsageError(f"{of}: the influence of its samples needs the samples, not a statistic")
@@ -109,7 +125,9 @@ def influences(measure: Measure, sampled: Mapping[str, Sampled], of: str) -> Ten
 
 def value_of(measure: Measure, statistics: Mapping[str, Any], sets: Sequence[str]) -> Tensor:
     """The measure of the named sets, float64, from their statistics."""
-    return measure.function(*(statistics[name] for name in sets), **measure.options).to(torch.float64)
+    two = [statistics[name] for name in sets]
+    with full_precision(two[0].weight.device):
+        return measure.function(*two, **measure.options).to(torch.float64)
 
 
 def slopes(value: Tensor, counts: Mapping[str, Tensor]) -> dict[str, Tensor | None]:

@@ -111,6 +111,21 @@ def estimate_all(
             f"{measures[0].name}.estimate: needs the samples of at least one side; statistics alone give the value "
             "(call the measure) but not its spread, which depends on every sample"
         )
+    with torch.inference_mode(False):  # whose tensors take part in no gradient
+        sampled = {name: side.ordinary() for name, side in sampled.items()}
+        return _estimates(measures, sampled, contrasts, level, paired, splits, half_samples, generator)
+
+
+def _estimates(
+    measures: Sequence[Measure],
+    sampled: Mapping[str, Sampled],
+    contrasts: Sequence[Contrast] | None,
+    level: float,
+    paired: bool | Sequence[str],
+    splits: int,
+    half_samples: int,
+    generator: torch.Generator | None,
+) -> list[list[Estimate]]:
     units = unit_ids(sampled, tuple(sampled) if paired is True else tuple(paired or ()))
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     asked = ((Term(1.0, tuple(sampled)),),) if contrasts is None else tuple(tuple(c) for c in contrasts)
@@ -134,10 +149,12 @@ def _result(measure: Measure, plan: Plan, contrast: Contrast, spread: Spread) ->
     corrected = spread.value - spread.bias
     low, high = corrected - spread.reach * spread.error, corrected + spread.reach * spread.error
     if len(contrast) == 1:  # a difference of values keeps no bound
-        if measure.lower is not None:
-            low, high = max(low, measure.lower), max(high, measure.lower)
-        if measure.upper is not None:
-            low, high = min(low, measure.upper), min(high, measure.upper)
+        # an interval beyond the bound becomes the one that starts there: never one of no width
+        if measure.lower is not None and low < measure.lower:
+            low, high = measure.lower, max(high, measure.lower + spread.reach * spread.error)
+        if measure.upper is not None and high > measure.upper:
+            low, high = min(low, measure.upper - spread.reach * spread.error), measure.upper
+            low = low if measure.lower is None else max(low, measure.lower)
     concerned = {name: plan.sampled[name] for term in contrast for name in term.sets}
     how = spread.method
     exact = [name for name, s in concerned.items() if s.exact is not None]
@@ -212,6 +229,8 @@ def difference(
         The estimate of the difference: below zero, b's value is lower. `n_x` counts the real samples, `n_y` those
         of b. The difference is beyond its interval where `low` and `high` have one sign.
     """
+    if not hasattr(measure, "sides"):
+        raise UsageError(f"difference: takes one measure, got {measure.name}; ask for each of its measures")
     bound = measure.with_options(**options)
     two = len(measure.sides) > 1
     sets = {"real": real, "a": a, "b": b} if two else {"a": a, "b": b}

@@ -15,6 +15,7 @@ from .checks import nearest_name
 from .errors import UsageError
 from .estimate import Estimate, estimate_all
 from .measure import Measure
+from .scale.precision import full_precision
 from .stream import Metric
 
 
@@ -54,7 +55,8 @@ class Joint:
         statistics, dtype = statistics_of(first, sets, weights)
         values = {}
         for m in self._bound(options):
-            value = m.function(*statistics, **m.options)
+            with full_precision(statistics[0].weight.device):
+                value = m.function(*statistics, **m.options)
             values[m.name] = value if dtype is None else value.to(dtype)
         return values
 

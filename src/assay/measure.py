@@ -20,6 +20,7 @@ from .errors import UsageError
 from .estimate import Estimate, estimate_all
 from .objective import Objective
 from .permutation import PermutationTest, permutation_test
+from .scale.precision import full_precision
 from .stream import Metric
 
 Law = Callable[..., None]
@@ -38,6 +39,7 @@ def measure(
     spread: Literal["influences", "half-samples"] = "influences",
     unbiased: bool | Callable[..., bool] = False,
     degenerate: bool = False,
+    halves: bool = True,
     enough: Callable[[int], int] | None = None,
     domain: Domain = "features",
     exceptions: Mapping[str, str] = MappingProxyType({}),
@@ -60,6 +62,8 @@ def measure(
             of the options where it depends on them.
         degenerate: whether the influences vanish where the two distributions agree (a distance of mean embeddings),
             so that near agreement the spread is of second order, which influences count twice; it is then taken out.
+        halves: False where random halves cannot stand for the sets (copies would be parted from their originals): the
+            bias is then not corrected.
         enough: from the number of features, the number of samples below which the value is mostly sample-size bias.
         domain: what the samples are: any features, or probabilities that sum to 1.
         exceptions: laws every measure keeps that this one does not, by name, each with its reason.
@@ -99,6 +103,7 @@ def measure(
             spread=spread,
             unbiased=unbiased,
             degenerate=degenerate,
+            halves=halves,
             enough=enough,
             domain=domain,
             exceptions=MappingProxyType(dict(exceptions)),
@@ -140,6 +145,7 @@ class Measure:
     spread: Literal["influences", "half-samples"]
     unbiased: bool | Callable[..., bool] = field(repr=False)
     degenerate: bool = field(repr=False)
+    halves: bool = field(repr=False)
     enough: Callable[[int], int] | None = field(repr=False)
     domain: Domain
     exceptions: Mapping[str, str] = field(repr=False)
@@ -163,7 +169,8 @@ class Measure:
         """
         weights, options = sort_keywords(self, keywords)
         statistics, dtype = statistics_of(self, sets, weights)
-        value = self.function(*statistics, **{**self.options, **options})
+        with full_precision(statistics[0].weight.device):
+            value = self.function(*statistics, **{**self.options, **options})
         return value if dtype is None else value.to(dtype)
 
     def __reduce__(self) -> Any:

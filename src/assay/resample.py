@@ -38,7 +38,9 @@ class Units:
     @property
     def dependent(self) -> bool:
         """Whether any samples hang together."""
-        return any(ids is not None for ids in self.ids.values())
+        return any(len(block) > 1 for block in self.blocks) or any(
+            ids is not None for ids in self.ids.values()
+        )
 
     def variance(self, influence: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> float:
         """The sum over units of the squared sum of w I / W in the unit; independent sets' variances add."""
@@ -47,10 +49,9 @@ class Units:
             present = [name for name in block if name in influence]
             if not present:
                 continue
-            if self.ids[present[0]] is None:
-                (name,) = present
-                w = counts[name]
-                variance += float((w * influence[name].square()).sum() / w.sum() ** 2)
+            if self.ids[present[0]] is None:  # every count is a unit, of the block's sets together
+                each = sum(influence[name] / counts[name].sum() for name in present)
+                variance += float((counts[present[0]] * each**2).sum())
                 continue
             size = max(int(ids.max()) for ids in (self.ids[n] for n in present) if ids is not None) + 1
             sums = torch.zeros(size, dtype=torch.float64, device=influence[present[0]].device)
@@ -92,7 +93,7 @@ def unit_ids(sampled: Mapping[str, Sampled], pairs: Sequence[str]) -> Units:
             raise UsageError(
                 "paired: the sides' clusters differ; pass one labelling, as a pair belongs to one cluster"
             )
-        shared = clusters[0] if clusters else torch.arange(size)
+        shared = clusters[0] if clusters else None
         for name in pairs:
             ids[name] = shared
         blocks.append(tuple(pairs))
@@ -114,8 +115,8 @@ def draw_halves(
         # a set's halves depend on its name, not on how many other sets are drawn before it
         own = torch.Generator().manual_seed(draw ^ zlib.crc32(block[0].encode()))
         ids = units.ids[block[0]]
-        if ids is None:  # a block of one set, whose counts are its units
-            share = _half_of_counts(sampled[block[0]].filled(), own)
+        if ids is None:  # the counts are the units; sets of a block have the same
+            share = half_of_counts(sampled[block[0]].filled(), own)
         else:
             share = _half_of_units(ids, own)
         if share is None:
@@ -136,7 +137,7 @@ def _half_of_units(ids: Tensor, generator: torch.Generator) -> Tensor | None:
     return chosen[ids.cpu()]
 
 
-def _half_of_counts(counts: Tensor, generator: torch.Generator) -> Tensor | None:
+def half_of_counts(counts: Tensor, generator: torch.Generator) -> Tensor | None:
     """Half of the total count, drawn without replacement; a fraction of a count falls whole to one half."""
     counts = counts.cpu()
     n = len(counts)

@@ -34,7 +34,7 @@ def by_influences(plan: Plan, splits: int, generator: torch.Generator) -> list[l
     """Spreads from influences, biases from half-splits, for every measure of the plan and each of its contrasts."""
     sampled = plan.sampled
     # an unbiased form is so for independent samples: pairs and clusters bring products of samples that hang together
-    correct = [plan.units.dependent or not m.is_unbiased() for m in plan.measures]
+    correct = [m.halves and (plan.units.dependent or not m.is_unbiased()) for m in plan.measures]
     second = [m.degenerate for m in plan.measures]
     halves = draw_halves(sampled, plan.units, generator) if any(correct) or any(second) else None
     counts = {name: s.filled().requires_grad_() for name, s in sampled.items() if s.samples is not None}
@@ -64,7 +64,11 @@ def by_influences(plan: Plan, splits: int, generator: torch.Generator) -> list[l
     in_halves = _half_variances(plan, halves) if halves is not None and any(second) else None
     out = []
     for k in range(len(plan.measures)):
-        how = "influences"
+        how = (
+            "influences"
+            if plan.measures[k].halves
+            else "influences, bias not corrected (halves part what hangs together)"
+        )
         if correct[k]:
             how += (
                 f", bias by {splits} half-split{'s' if splits > 1 else ''}"
@@ -96,7 +100,13 @@ def _evaluated(
             with torch.enable_grad():
                 value = value_of(m, statistics, sets)
             values[k][sets] = float(value.detach())
-            derivatives[k][sets] = slopes(value, {name: counts[name] for name in sets if name in counts})
+            found = slopes(value, {name: counts[name] for name in sets if name in counts})
+            if found and all(slope is None for slope in found.values()):
+                raise UsageError(
+                    f"{m.name} does not vary smoothly with the weights of any set, so it has no influences to read a "
+                    'spread from: declare it with spread="half-samples"'
+                )
+            derivatives[k][sets] = found
     return values, derivatives
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .checks import as_counts, as_samples, sane
 from .errors import DataError, UsageError
+from .resample import half_of_counts
+from .statistics.protocol import on_device
 
 if TYPE_CHECKING:
     from .measure import Measure
@@ -30,8 +32,12 @@ class Pile:
     def add(self, statistic: Any) -> None:
         level = 0
         while self._levels and (self._levels[-1][0] <= level or self._levels[-1][1].bounded):
-            below, last = self._levels.pop()
-            statistic, level = last.merge(statistic), max(level, below) + 1
+            below, last = self._levels[-1]
+            statistic, level = (
+                last.merge(statistic),
+                max(level, below) + 1,
+            )  # may refuse; then nothing is lost
+            self._levels.pop()
         self._levels.append((level, statistic))
 
     def total(self) -> Any:
@@ -133,7 +139,7 @@ class Metric(Generic[R]):
         values = []
         for m in self._measures:
             value = m(*whole)
-            if m.spread == "influences" and not m.is_unbiased():
+            if m.spread == "influences" and m.halves and not m.is_unbiased():
                 value = 2 * value - 0.5 * (m(*halves[0]) + m(*halves[1]))
             values.append(value)
         return self._shape(values)
@@ -149,10 +155,19 @@ class Metric(Generic[R]):
         width = self._widths.setdefault(side, samples.shape[1])
         if width != samples.shape[1]:
             raise UsageError(f"{side}: this batch has {samples.shape[1]} features, those before {width}")
-        first = torch.rand(len(samples), generator=self._generator).to(samples.device) < 0.5
-        for mask, pile in zip((first, ~first), self._piles[side], strict=True):
-            if bool(mask.any()):
-                pile.add(self._statistic.of(samples[mask], None if counts is None else counts[mask]))
+        if self._exact is not None:
+            self._exact = on_device(self._exact, samples.device)
+        share = (torch.rand(len(samples), generator=self._generator) < 0.5).to(torch.float64)
+        if counts is not None:
+            halved = half_of_counts(counts, self._generator)
+            share = share if halved is None else halved
+        share = share.to(samples.device)
+        for part, pile in zip((share, 1 - share), self._piles[side], strict=True):
+            rows = (part > 0).nonzero()[:, 0]
+            if len(rows):
+                pile.add(
+                    self._statistic.of(samples[rows], None if counts is None else counts[rows] * part[rows])
+                )
 
     def _half(self, side: str, which: int) -> Any:
         total = self._piles[side][which].total()

@@ -53,8 +53,8 @@ class Study:
     ) -> tuple[list[Row], list[Difference]]:
         """Every measure of every candidate, and b's value minus a's for every pair of candidates.
 
-        All candidates share one pass over the real set; the real set's luck is shared by both sides of a difference
-        and cancels.
+        All candidates share the real set's statistics and halves; its luck is shared by both sides of a difference and
+        cancels.
         """
         rows: list[Row] = []
         differences: list[Difference] = []

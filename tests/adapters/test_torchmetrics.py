@@ -69,7 +69,9 @@ def test_in_a_collection_beside_its_own_kind_and_a_joint() -> None:
 def test_forward_gives_the_batch_value_and_keeps_the_whole() -> None:
     metric = adapt(assay.frechet_distance, reference=X)
     first = metric(Y[:40])
-    metric(Y[40:])
+    for batch in Y[40:].split(10):
+        metric(batch)
+    assert len(metric.seen_y) == 1  # moments stay one entry, however often the batch's own value is asked for
     assert float(first) == pytest.approx(float(assay.frechet_distance(X, Y[:40])), rel=1e-5)
     assert float(metric.compute()) == pytest.approx(float(assay.frechet_distance(X, Y)), rel=1e-5)
 

@@ -15,6 +15,7 @@ from ..checks import as_counts, as_samples, sane
 from ..errors import DataError, MissingExtra, UsageError
 from ..joint import Joint
 from ..measure import Measure
+from ..statistics.protocol import on_device
 
 
 def torchmetrics(
@@ -104,18 +105,13 @@ def _metric_class(higher: bool | None, lower: float | None, upper: float | None)
             )
             new = self._statistic.of(samples, counts)
             seen = getattr(self, f"seen_{sides[0] if real else sides[-1]}")
-            packed = _pack(new)
-            # moments stay one entry; samples are merged pairwise, equal sizes with each other, to be copied log n times
-            while seen and (_is_bounded(seen[-1]) or len(seen[-1]) <= len(packed)):
-                new = _merged(_unpack(self._statistic, seen.pop()), new)
-                packed = _pack(new)
-            seen.append(packed)
+            _add(self._statistic, seen, new)
 
         def compute(self) -> Tensor | dict[str, Tensor]:
             statistics = []
             for k, side in enumerate(self._measures[0].sides):
                 if k == 0 and self._exact is not None:
-                    statistics.append(self._exact)
+                    statistics.append(on_device(self._exact, self.device))
                     continue
                 seen = getattr(self, f"seen_{side}")
                 entries = seen if isinstance(seen, list) else [seen]
@@ -130,10 +126,30 @@ def _metric_class(higher: bool | None, lower: float | None, upper: float | None)
             values = {m.name: m(*statistics) for m in self._measures}
             return values if self._several else values[self._measures[0].name]
 
+        def _reduce_states(self, incoming_state: dict[str, Any]) -> None:
+            """After `forward`: what was seen before and the batch, merged as `update` would have."""
+            super()._reduce_states(incoming_state)
+            for side in self._measures[0].sides:
+                seen = getattr(self, f"seen_{side}")
+                entries = list(seen)
+                seen.clear()
+                for entry in entries:
+                    _add(self._statistic, seen, _unpack(self._statistic, entry))
+
         def __reduce__(self) -> Any:
             return _make, (self._measures, self._several, self._exact, self._features), self.__getstate__()
 
     return AssayMetric
+
+
+def _add(statistic: Any, seen: list[Tensor], new: Any) -> None:
+    """Moments stay one entry; samples are merged pairwise, equal sizes with each other, to be copied log n times."""
+    packed = _pack(new)
+    while seen and (_is_bounded(seen[-1]) or len(seen[-1]) <= len(packed)):
+        new = _merged(_unpack(statistic, seen[-1]), new)
+        seen.pop()
+        packed = _pack(new)
+    seen.append(packed)
 
 
 def _merged(older: Any, newer: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -41,6 +41,13 @@ class Kernel:
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """The whole (n, m) matrix, for small sets and tests."""
         return self.form(x @ y.T, x.square().sum(1)[:, None], y.square().sum(1)[None, :])
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for kernels that are the same function."""
+        if isinstance(self.form, partial):
+            return self.form.func, tuple(sorted(self.form.keywords.items()))
+        return self.form
 
     def diagonal(self, x: Tensor) -> Tensor:
         """k(x_i, x_i), (n,)."""

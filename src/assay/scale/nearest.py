@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .precision import full_precision
 from .tiles import of_one_precision, spans, tiles
 
 SHAPE = (1024, 2048)
@@ -55,8 +56,12 @@ def nearest(x: Tensor, y: Tensor | None, k: int, *, scale: Tensor | None = None)
     exact, where = _exact(x, other, best, where, scale)
     if x.dtype != torch.float64 and keep < available:
         # where the worst candidate may, but for rounding, be no farther than the k-th, a true neighbour may be missing
-        half_x, half_y = 0.5 * _centred_norms(x, other), 0.5 * _centred_norms(other, other).max()
-        slack = _slack(x, half_x, half_y) * (1.0 if scale is None else float(scale.reciprocal().max()))
+        # (a row as near as the k-th has a norm of at most |x| + r: the largest norms, far away, do not matter)
+        half = 0.5 * _centred_norms(x, other).to(torch.float64)
+        widest = 1.0 if scale is None else float(scale.max())
+        reach = (exact[:, k - 1] * widest).sqrt()
+        slack = _slack(x, half, 0.5 * ((2 * half).sqrt() + reach).square())
+        slack = slack * (1.0 if scale is None else float(scale.reciprocal().max()))
         precise = None
         unsure = (-2 * best[:, -1] - 4 * slack <= exact[:, k - 1]).nonzero()[:, 0]
         for a, b in spans(len(unsure), max(1, 2**24 // x.shape[1])):
@@ -80,7 +85,8 @@ def _candidates(
     for i, j, mirrored in tiles(
         len(x), len(other), symmetric=symmetric, what="nearest neighbours", shape=SHAPE
     ):
-        closeness = left[i] @ right[j].T
+        with full_precision(x.device):
+            closeness = left[i] @ right[j].T
         if inverse is not None:
             closeness = closeness * inverse[j]
         if own is not None:
@@ -129,22 +135,22 @@ def pairs_within(
     x, y = of_one_precision(x, y)
     left, right = _augmented(x, y)
     half_x, half_y = -left[:, -2], -right[:, -1]  # half the squared norms, of the centred rows
-    slack_x = _slack(x, half_x, half_y.max())
-    slack_y = _slack(x, half_y, half_x.max())
-    reach_x = _reach(radii_x, slack_x)
-    reach_y = _reach(radii_y, slack_y)
     for rows, columns, _ in tiles(len(x), len(y), symmetric=False, what="pairs within radii", shape=SHAPE):
-        closeness = left[rows] @ right[columns].T
-        near = (closeness >= reach_x[rows, None]).logical_or_(closeness >= reach_y[None, columns])
+        with full_precision(x.device):
+            closeness = left[rows] @ right[columns].T
+        a, b = half_x[rows], half_y[columns]
+        # the tile's own largest norm bounds its rounding: an outlier slows its tile, not the pass
+        reach_x = _reach(radii_x[rows], _slack(x, a, b.max()))
+        reach_y = _reach(radii_y[columns], _slack(x, b, a.max()))
+        near = (closeness >= reach_x[:, None]).logical_or_(closeness >= reach_y[None, :])
         i, j = near.nonzero(as_tuple=True)
         squared = -2 * closeness[i, j].to(torch.float64)
         i, j = i + rows.start, j + columns.start
-        unsure = ((squared - radii_x[i]).abs() <= 4 * slack_x[i]) | (
-            (squared - radii_y[j]).abs() <= 4 * slack_y[j]
-        )
+        slack = 4 * _slack(x, half_x[i], half_y[j])
+        unsure = ((squared - radii_x[i]).abs() <= slack) | ((squared - radii_y[j]).abs() <= slack)
         redo = unsure.nonzero(as_tuple=True)[0]
-        for a, b in spans(len(redo), max(1, CACHED // x.shape[1])):
-            some = redo[a:b]
+        for start, stop in spans(len(redo), max(1, CACHED // x.shape[1])):
+            some = redo[start:stop]
             squared[some] = _distance(x[i[some]], y[j[some]])
         yield i, j, squared <= radii_x[i] * (1 + TIE), squared <= radii_y[j] * (1 + TIE)
 

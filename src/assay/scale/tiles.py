@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .kernels import Kernel
+from .precision import full_precision
 from .progress import tick
 
 # a float32 tile of 4 MiB: large enough for the product, small enough for the cache
@@ -159,6 +160,13 @@ def _pull(
     kernel: Kernel, x: Tensor, y: Tensor, a: Tensor, b: Tensor, cotangent: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Gradients by the rows of x and of y of  sum(cotangent * k(x, y))  over one tile, from its recomputed values."""
+    with full_precision(x.device):  # a backward pass may be called from within autocast
+        return _pulled(kernel, x, y, a, b, cotangent)
+
+
+def _pulled(
+    kernel: Kernel, x: Tensor, y: Tensor, a: Tensor, b: Tensor, cotangent: Tensor
+) -> tuple[Tensor, Tensor]:
     gp, ga, gb = kernel.pull(x @ y.T, a[:, None], b[None, :], cotangent)
     to_x, to_y = gp @ y, gp.T @ x
     if ga is not None:

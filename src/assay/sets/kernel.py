@@ -85,7 +85,9 @@ def kernel_distance(x: Samples, y: Samples, *, kernel: Kernel | None = None, bia
 
 
 def _within(side: Samples, kernel: Kernel, biased: bool, name: str) -> Tensor:
-    total = bilinear(side.features, None, side.counts, None, kernel)
+    total = side.once(
+        ("within", kernel.key), lambda: bilinear(side.features, None, side.counts, None, kernel)
+    )
     if biased:
         return total / side.weight**2
     side.at_least(2, name)

@@ -21,6 +21,7 @@ OFFSET = 1e-14  # added to s in the competition's definition, so that copies rea
     lower=0.0,
     laws=[rotation_invariant],
     enough=lambda d: 2 * d,
+    halves=False,
     exceptions={"compiled_agrees": "the nearest real sample is looked up by value"},
     reference="Bai et al. 2021, arXiv:2106.03062",
 )
@@ -43,6 +44,9 @@ def memorization_informed_frechet_distance(x: Samples, y: Samples, *, threshold:
     Raises:
         UsageError: fewer than two samples on a side.
 
+    Its estimate is not corrected for bias (random halves would part copies from their originals), and its influences
+    take the nearest real samples as they are.
+
     Complexity: `frechet_distance` plus O(n m d) time, O((n + m) d) memory. The value jumps where s crosses the
     threshold; the gradient is that of the side it is on.
     """
@@ -54,7 +58,12 @@ def memorization_informed_frechet_distance(x: Samples, y: Samples, *, threshold:
 
 def memorization_distance(x: Samples, y: Samples) -> Tensor:
     """Mean over y of  min_i 1 - |cos(y_j, x_i)|, in [0, 1], differentiable through the nearest samples."""
-    real, made = normalize(x.features[x.counts.detach() > 0], dim=1), normalize(y.features, dim=1)
+    pointing = (x.counts.detach() > 0) & (x.features.detach() != 0).any(
+        1
+    )  # a zero vector has no angle to anything
+    real, made = normalize(x.features[pointing], dim=1), normalize(y.features, dim=1)
+    if not len(real):
+        return torch.ones((), dtype=torch.float64, device=made.device)
     with (
         torch.no_grad()
     ):  # a line's two directions: the largest |cos| is the nearest of the unit vectors and their opposites
@@ -62,5 +71,6 @@ def memorization_distance(x: Samples, y: Samples) -> Tensor:
         winner = nearest(made, both, 1).index[:, 0]
         sign = torch.where(winner < len(real), 1.0, -1.0).to(made.dtype)
     chosen = real[winner % len(real)] * sign[:, None]
+    zero = (y.features.detach() == 0).all(1)
     gaps = 0.5 * (made.to(torch.float64) - chosen.to(torch.float64)).square().sum(1)
-    return (y.counts @ gaps) / y.weight
+    return (y.counts @ torch.where(zero, 1.0, gaps)) / y.weight

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
+import torch
 from torch import Tensor
 from typing_extensions import Self
 
@@ -35,6 +36,14 @@ class Statistic(Protocol):
     def bounded(self) -> bool:
         """Whether merging more samples in no longer makes it larger."""
         ...
+
+
+def on_device(statistic: Any, device: torch.device) -> Any:
+    """The statistic with its tensors on a device; itself where they are there already."""
+    if statistic.weight.device == device:
+        return statistic
+    moved = {name: tensor.to(device) for name, tensor in statistic.tensors().items()}
+    return type(statistic).from_tensors(moved)
 
 
 def tensor_of(tensors: Mapping[str, Tensor], name: str, *shape: int | None) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,6 +36,16 @@ class Samples:
 
     features: Tensor
     counts: Tensor
+    _memo: dict[Any, Tensor] = field(default_factory=dict, repr=False)  # what was computed of this set alone
+
+    def once(self, key: Any, compute: Callable[[], Tensor]) -> Tensor:
+        """What depends on this set alone, computed once; again where a gradient flows, or in a traced graph."""
+        varies = self.features.requires_grad or self.counts.requires_grad
+        if torch.compiler.is_compiling() or (varies and torch.is_grad_enabled()):
+            return compute()
+        if key not in self._memo:
+            self._memo[key] = compute()
+        return self._memo[key]
 
     @classmethod
     def of(cls, samples: Tensor, weights: Tensor | None = None) -> Self:
