@@ -80,10 +80,18 @@ def test_neighbours(study):
 def test_the_written_study_covers_every_case(study):
     written = json.loads((STUDIES / "coverage.json").read_text())
     assert written["settings"]["redraws"] >= 200
+    # the promise: independent sets of n = 500 at d = 32, the degenerate case of equal distributions among them
+    promised = {"equal", "shifted", "mixture"}
     outside = [
         (row["case"], row["measure"], row["ratio"], row["coverage"])
         for row in written["rows"]
-        if row["spread"] > 0 and not (0.9 <= row["coverage"] <= 0.99 and 0.85 <= row["ratio"] <= 1.5)
+        if row["case"] in promised and not (0.9 <= row["coverage"] <= 0.99 and 0.85 <= row["ratio"] <= 1.5)
+    ]
+    # beyond it (pairs, clusters, other sizes, measures of one set) an interval may be too wide, never too narrow
+    too_sure = [
+        (row["case"], row["measure"], row["ratio"], row["coverage"])
+        for row in written["rows"]
+        if row["spread"] > 0 and not (row["coverage"] >= 0.9 and 0.85 <= row["ratio"])
     ]
     assert {row["measure"] for row in written["rows"]} >= {
         "fd",
@@ -93,4 +101,4 @@ def test_the_written_study_covers_every_case(study):
         "inception",
         *study.NEIGHBOURS,
     }
-    assert not outside
+    assert not outside and not too_sure
