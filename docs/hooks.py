@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -123,7 +122,7 @@ def coverage_table(content: dict[str, Any]) -> str:
             "|---|---|---|---|---|---|---|",
         ]
         for r in own:
-            ratio = f"{r['ratio']:.2f}" if math.isfinite(r["ratio"]) else "no spread"
+            ratio = f"{r['ratio']:.2f}" if r["ratio"] is not None else "no spread"
             truth = f"{r['truth']:.4g}" + ("" if r["truth_from"] == "closed form" else r"\*")
             out.append(
                 f"| {r['measure'].replace('_', ' ')} | {r['n']} | {truth} | {r['mean_value']:.3g} "

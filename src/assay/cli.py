@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import typer
 
 USAGE, DATA, INTERRUPTED = 2, 1, 130
+OUT_OF_MEMORY = "out of memory: compare fewer images, or use an extractor with fewer features"
+# PyTorch has no exception of its own for a CPU allocation that fails
+ALLOCATION_FAILED = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,8 +40,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _failed(str(error), DATA)
     except MemoryError:
-        return _failed("out of memory: compare fewer images, or use an extractor with fewer features", DATA)
+        return _failed(OUT_OF_MEMORY, DATA)
     except Exception as error:
+        if isinstance(error, RuntimeError) and any(words in str(error) for words in ALLOCATION_FAILED):
+            return _failed(OUT_OF_MEMORY, DATA)
         return _failed(
             f"{type(error).__name__}: {error} (this is a bug; ASSAY_TRACEBACK=1 shows where)", DATA
         )

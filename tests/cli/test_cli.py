@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import assay
 from assay.cli import run
@@ -261,3 +262,23 @@ def test_ctrl_c_is_one_line_and_130(where: Path) -> None:
     assert err.splitlines()[-1] == "error: stopped by Ctrl-C" and "Traceback" not in err
     assert time.monotonic() - started < 20
     assert sorted(p.name for p in where.iterdir()) == ["a.npy", "b.npy"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")],
+    ids=["python", "cpu", "cuda"],
+)  # fmt: skip
+def test_out_of_memory_is_no_bug(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("assay.cli._run", fail)
+    from assay.cli import run
+
+    assert run([]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: out of memory") and "bug" not in said

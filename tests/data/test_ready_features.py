@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,3 +163,14 @@ def test_no_mutation_of_a_file_raises_anything_else(tmp_path):
         except DataError:
             refused += 1
     assert refused > 50
+
+
+def test_a_saved_statistic_is_not_features(tmp_path: Path) -> None:
+    from assay.statistics import Moments, save
+
+    save(
+        Moments.of(torch.randn(20, 3, generator=torch.Generator().manual_seed(0))),
+        tmp_path / "reference.safetensors",
+    )
+    with pytest.raises(DataError, match=r"the statistic Moments.*assay\.statistics\.load"):
+        load_features(tmp_path / "reference.safetensors")

@@ -86,6 +86,11 @@ def _read_safetensors(path: Path) -> Tensor:
 
     try:
         with safe_open(path, framework="pt") as file:
+            kind = (file.metadata() or {}).get("assay.statistic")
+            if kind is not None:
+                raise DataError(
+                    f"{path} holds the statistic {kind}, not features: read it with assay.statistics.load"
+                )
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
             if "features" in shapes:
                 features: Tensor = file.get_tensor("features")
