@@ -14,8 +14,8 @@ import assay
 ROOT = Path(assay.__file__).parent
 ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
 CONTRACT = {
-    "arguments", "checks", "contrast", "errors", "estimate", "joint", "law_inputs", "laws", "measure", "objective",
-    "per_class", "permutation", "resample", "spread", "stream", "version",
+    "arguments", "checks", "contrast", "devices", "errors", "estimate", "home", "joint", "law_inputs", "laws",
+    "measure", "objective", "per_class", "permutation", "resample", "spread", "stream", "version", "written_whole",
 }  # fmt: skip
 MAIN_JOB = {
     "check",
@@ -32,11 +32,11 @@ MAIN_JOB = {
 # what a room may import of assay, beside itself
 MAY = {
     "scale": {"errors"},
-    "statistics": {"errors", "scale"},
+    "statistics": {"errors", "scale", "written_whole"},
     "sets": CONTRACT | {"scale", "statistics"},
     "data": {"errors"},
-    "features": {"errors", "checks", "data"},
-    "report": {"errors", "comparison", "estimate", "measure_by_name"},
+    "features": {"errors", "checks", "data", "devices", "home", "written_whole"},
+    "report": {"errors", "written_whole", "comparison", "estimate", "measure_by_name"},
     "adapters": CONTRACT | {"statistics"},
 }
 

@@ -20,6 +20,7 @@ from .compared_sets import (
     open_set,
 )
 from .comparison import Comparison, Difference, Floor, Row
+from .devices import chosen_device
 from .errors import DataError, UsageError
 from .joint import Joint
 from .measure import Measure
@@ -91,7 +92,7 @@ def compare(
         raise UsageError(f"level: expected a number between 0 and 1, got {level}")
     if not 0 <= seed < 2**63:
         raise UsageError(f"seed: expected a whole number from 0 to 2^63 - 1, got {seed}")
-    where = _device(device)
+    where = chosen_device(device)
     candidates = candidates_of(generated)
     real_name = name_of(real, "real")
     if real_name in candidates:
@@ -242,15 +243,3 @@ def _described(one: ComparedSet) -> dict[str, Any]:
         "width": one.features.shape[1],
         "dropped": [{"name": name, "reason": reason} for name, reason in one.dropped],
     }
-
-
-def _device(device: torch.device | str | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise UsageError(f"device: unknown device {str(device)!r}; for example cpu, cuda or cuda:1") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"device: {str(device)!r} is not there, PyTorch sees no CUDA device; use cpu")
-    return chosen

@@ -12,10 +12,12 @@ import pytest
 import torch
 from torch import nn
 
+from assay import written_whole
 from assay.errors import MissingExtra
-from assay.features import kept_file, network_runner
-from assay.features.kept_file import home_folder, kept_bytes
+from assay.features import network_runner
+from assay.features.kept_file import kept_bytes
 from assay.features.network_runner import run_network
+from assay.home import home_folder
 
 
 class Small(nn.Module):
@@ -139,7 +141,7 @@ def test_a_folder_that_cannot_be_written_costs_a_warning_only(monkeypatch, tmp_p
 
 
 def test_a_writer_that_dies_leaves_nothing_behind(home, monkeypatch):
-    monkeypatch.setattr(kept_file.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(written_whole.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         kept_bytes("a", lambda: b"made")
     assert list((home / "networks").iterdir()) == []
@@ -158,13 +160,15 @@ def test_where_it_is_kept(monkeypatch, tmp_path):
 
 WRITER = """
 import hashlib, sys
-from assay.features.kept_file import _write, home_folder, kept_bytes
+from assay.features.kept_file import kept_bytes
+from assay.home import home_folder
+from assay.written_whole import write_whole
 
 mine = sys.argv[1].encode() * 300_000
 for _ in range(60):
     seen = kept_bytes("shared", lambda: mine)
     assert len(seen) == len(mine) and seen == seen[:1] * len(mine), "half a file"
-    _write(home_folder() / "networks" / "shared", hashlib.sha256(mine).digest() + mine)
+    write_whole(home_folder() / "networks" / "shared", hashlib.sha256(mine).digest() + mine)
 """
 
 

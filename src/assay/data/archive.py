@@ -9,17 +9,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from assay.data.decode import MAX_FILE_BYTES, UnreadableImage, decode_image, require_pillow
-from assay.data.source import ImageSource, is_hidden, is_image_name, no_images, shown
+from assay.data.decode import MAX_FILE_BYTES, UnreadableImage, require_pillow
+from assay.data.names import is_hidden, is_image_name, no_images, shown
+from assay.data.source import ImageSource
 from assay.errors import DataError
 
 
 @dataclass(frozen=True)
 class ZipReader:
-    """index -> image, of members of one zip that is opened at the first image and stays open."""
+    """index -> the bytes of an image, of members of one zip that is opened at the first image and stays open."""
 
     path: Path
     names: tuple[str, ...]
@@ -28,11 +26,8 @@ class ZipReader:
     def __reduce__(self) -> tuple[type[ZipReader], tuple[Path, tuple[str, ...]]]:
         return ZipReader, (self.path, self.names)  # a copy in another process opens the file anew
 
-    def __call__(self, index: int) -> NDArray[np.uint8]:
+    def __call__(self, index: int) -> bytes:
         name = self.names[index]
-        return decode_image(self._bytes(name), name)
-
-    def _bytes(self, name: str) -> bytes:
         try:
             return self._handle.read(self.path, name)
         except UnreadableImage:

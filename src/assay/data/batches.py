@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from assay.data.decode import UnreadableImage
-from assay.data.source import ImageSource, Unreadable, UnreadableImages, shown
+from assay.data.names import shown
+from assay.data.source import ImageSource, Unreadable, UnreadableImages
 from assay.errors import DataError, UsageError
 
 Transform = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.data.source import shown
+from assay.data.names import shown
 from assay.errors import DataError, MissingExtra
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ WITH_ALPHA = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
 SIXTEEN_BIT = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 
 
+Raw = bytes | NDArray[np.uint8]  # an image as it is stored: its file's bytes, or (H, W, 3) pixels
+
+
 class UnreadableImage(DataError):
     """One image cannot be read: `name` and `reason`."""
 
@@ -63,6 +66,11 @@ def require_pillow() -> None:
         import PIL.Image  # noqa: F401
     except ImportError as error:
         raise MissingExtra("pillow", "images", "reading images") from error
+
+
+def pixels_of(raw: Raw, name: str) -> NDArray[np.uint8]:
+    """An image as it is stored -> uint8 RGB of shape (H, W, 3); raises as `decode_image` does."""
+    return decode_image(raw, name) if isinstance(raw, bytes) else raw
 
 
 def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:

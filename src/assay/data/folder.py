@@ -8,22 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from assay.data.decode import MAX_FILE_BYTES, UnreadableImage, decode_image, require_pillow
-from assay.data.source import ImageSource, is_hidden, is_image_name, no_images, shown
+from assay.data.decode import MAX_FILE_BYTES, UnreadableImage, require_pillow
+from assay.data.names import is_hidden, is_image_name, no_images, shown
+from assay.data.source import ImageSource
 from assay.errors import DataError
 
 
 @dataclass(frozen=True)
 class FolderReader:
-    """index -> image, of files under one root."""
+    """index -> the bytes of an image, of files under one root."""
 
     root: Path
     names: tuple[str, ...]
 
-    def __call__(self, index: int) -> NDArray[np.uint8]:
+    def __call__(self, index: int) -> bytes:
         name = self.names[index]
         path = self.root / name
         try:
@@ -32,10 +30,9 @@ class FolderReader:
                 raise UnreadableImage(name, "not a regular file")
             if status.st_size > MAX_FILE_BYTES:
                 raise UnreadableImage(name, f"more than {MAX_FILE_BYTES:,} bytes")
-            content = path.read_bytes()
+            return path.read_bytes()
         except OSError as error:
             raise UnreadableImage(name, (error.strerror or str(error)).lower()) from None
-        return decode_image(content, name)
 
 
 def open_folder(root: Path) -> ImageSource:

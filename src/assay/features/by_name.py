@@ -8,6 +8,7 @@ from typing import Protocol, get_args
 
 import torch
 
+from assay.devices import chosen_device
 from assay.errors import UsageError
 from assay.features.efficientnet_lite import WEIGHTS, efficientnet_lite
 from assay.features.extractor import Crop, Extractor
@@ -57,16 +58,4 @@ def get_extractor(
         raise UsageError(f"unknown features {name!r}: {hint}known are {', '.join(FAMILIES)}, pixels:SIZE")
     if crop is not None and crop not in get_args(Crop):
         raise UsageError(f"crop must be one of {', '.join(get_args(Crop))}, not {crop!r}")
-    return build(argument if colon else None, device=_device(device), crop=crop)
-
-
-def _device(device: torch.device | str | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise UsageError(f"unknown device {str(device)!r}: for example cpu, cuda or cuda:1") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"device {str(device)!r} is not there: PyTorch sees no CUDA device; use cpu")
-    return chosen
+    return build(argument if colon else None, device=chosen_device(device), crop=crop)

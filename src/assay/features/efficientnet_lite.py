@@ -208,7 +208,8 @@ class _FromImages(nn.Module):
             top, left, side = center_crop_box(images.shape[2], images.shape[3], CROP_FRACTION)
             images = images[:, :, top : top + side, left : left + side]
         x = (resize_tensor(images, self.resolution) * 255.0 - MEAN) / DEVIATION
-        return Outputs(*self.network(x))
+        features, logits = self.network(x)
+        return Outputs(features, logits)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.outputs(images).features
@@ -256,7 +257,8 @@ def efficientnet_lite(name: str, *, device: torch.device, crop: Crop | None = No
         )
 
     def forward(batch: Tensor) -> Outputs:
-        return Outputs(*runner()(batch))
+        features, logits = runner()(batch)
+        return Outputs(features, logits)
 
     def torch_module() -> nn.Module:
         return channels_last(_FromImages(network(), variant.resolution, crop), device)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -15,10 +15,17 @@ Crop = Literal["center", "none"]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one pass gives: features (B, d) float32, and logits (B, classes) float32 where it has classes."""
+    """What one pass gives.
+
+    features: (B, d) float32.
+    logits: (B, classes) float32, or None where the extractor has no classes.
+    extra: further features of the same pass by name, (B, k) float32 each, for protocols that need several
+        (`"spatial"` of the Inception graph).
+    """
 
     features: Tensor
     logits: Tensor | None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import secrets
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from assay.errors import MissingExtra
+from assay.home import home_folder
+from assay.written_whole import write_whole
 
 DIGEST_BYTES = 32
-
-
-def home_folder() -> Path:
-    """`$ASSAY_HOME`, or the platform's cache folder for assay. It may not exist yet."""
-    chosen = os.environ.get("ASSAY_HOME")
-    if chosen:
-        return Path(chosen).expanduser()
-    try:
-        import platformdirs
-    except ImportError as error:
-        raise MissingExtra(
-            "platformdirs", "images", "finding the cache folder (or set ASSAY_HOME)"
-        ) from error
-    return Path(platformdirs.user_cache_dir("assay", appauthor=False))
 
 
 def kept_bytes(name: str, make: Callable[[], bytes]) -> bytes:
@@ -44,7 +28,7 @@ def kept_bytes(name: str, make: Callable[[], bytes]) -> bytes:
     content = make()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, hashlib.sha256(content).digest() + content)
+        write_whole(path, hashlib.sha256(content).digest() + content)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         warnings.warn(
@@ -62,18 +46,3 @@ def _whole(path: Path) -> bytes | None:
         return None
     digest, content = stored[:DIGEST_BYTES], stored[DIGEST_BYTES:]
     return content if hashlib.sha256(content).digest() == digest else None
-
-
-def _write(path: Path, content: bytes) -> None:
-    # Not `tempfile`, whose files only their owner may read: the folder may be shared.
-    temporary = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import tempfile
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import DataError
+from ..written_whole import written_whole
 from .protocol import STATISTICS, Statistic
 
 FORMAT = "1"
@@ -32,15 +32,8 @@ def save(
     header = {**(metadata or {}), "assay.statistic": type(statistic).__name__, "assay.format": FORMAT}
     tensors = {name: t.detach().cpu().contiguous() for name, t in statistic.tensors().items()}
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
-    try:
+    with written_whole(target) as temporary:
         save_file(tensors, temporary, metadata=header)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def load(path: str | os.PathLike[str]) -> Statistic:
@@ -87,9 +80,3 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
             raise DataError(f"{path}: not a safetensors file") from error
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
     return {str(k): str(v) for k, v in metadata.items()}
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
