@@ -8,8 +8,8 @@ from pathlib import Path
 
 from assay.data.archive import open_zip
 from assay.data.folder import open_folder
-from assay.data.ready_features import READERS as FEATURE_READERS
 from assay.data.names import SUFFIXES
+from assay.data.ready_features import READERS as FEATURE_READERS
 from assay.data.source import ImageSource
 from assay.errors import DataError, UsageError
 
