@@ -84,6 +84,8 @@ def _failed(message: str, status: int) -> int:
 def _app() -> typer.Typer:
     import typer
 
+    from .commands import check, compare
+
     app = typer.Typer(
         name="assay",
         help="Which generated images are closest to the real ones, and is that beyond doubt?",
@@ -108,131 +110,6 @@ def _app() -> typer.Typer:
         pass
 
     app.callback()(root)
-    app.command("compare")(_compare_command())
-    app.command("check")(_check_command())
+    app.command("compare")(compare.command())
+    app.command("check")(check.command())
     return app
-
-
-def _compare_command() -> Any:
-    from typer import Argument, Option
-
-    def compare(
-        real: str = Argument(
-            ..., metavar="REAL", help="Folder or zip of images, or .npy/.safetensors features."
-        ),
-        generated: list[str] = Argument(
-            ..., metavar="GENERATED", help="One or more candidates, of the same kinds."
-        ),
-        features: str = Option(
-            "efficientnet-lite0", help="What turns images into features; also pixels, pixels:SIZE."
-        ),
-        measures: str = Option(
-            "fd,kd,prdc",
-            help="Comma-separated: fd, kd, precision, recall, density, coverage, prdc, authenticity, vendi, is, mifd.",
-        ),
-        seed: int = Option(0, help="Of the random splits."),
-        level: float = Option(0.95, help="Of the intervals."),
-        floor: bool = Option(
-            False, "--floor", help="Also two halves of REAL: the best value anyone can reach."
-        ),
-        paired: bool = Option(False, "--paired", help="Item i of every set belongs together."),
-        json: str | None = Option(None, metavar="FILE", help="Write everything found as JSON."),
-        skip_bad: bool = Option(
-            False, "--skip-bad", help="Leave out images that cannot be read, and say so."
-        ),
-        batch_size: int = Option(64, help="Images a pass of the network."),
-        workers: int | None = Option(None, help="Threads that decode; by default one a core, at most 8."),
-        device: str | None = Option(None, help="cpu or cuda; by default CUDA where there is one."),
-        quiet: bool = Option(False, "--quiet", "-q", help="No progress."),
-    ) -> int:
-        """Measure one or more generated sets against a real one, with intervals."""
-        from rich.console import Console
-
-        from .compare import compare as compare_sets
-        from .report.progress import showing
-        from .report.table import print_comparison
-
-        target = _json_target(json)
-        with _plain_warnings(), showing(quiet) as progress:
-            found = compare_sets(
-                real,
-                generated,
-                features=features,
-                measures=[name for name in (part.strip() for part in measures.split(",")) if name],
-                floor=floor,
-                level=level,
-                paired=paired,
-                seed=seed,
-                batch_size=batch_size,
-                workers=workers,
-                skip_bad=skip_bad,
-                device=device,
-                progress=progress,
-            )
-        if target is not None:
-            found.to_json(target)
-        print_comparison(found, Console(highlight=False, emoji=False, markup=False, **_pipe_width()))
-        return 0
-
-    # the annotations are text, and typer looks their names up in this module, which has not imported typer
-    return compare
-
-
-def _check_command() -> Any:
-    from typer import Argument, Option
-
-    def check(
-        measure: str = Argument(
-            ..., metavar="MODULE:NAME", help="As package.module:name or path/file.py:name."
-        ),
-        seconds: float = Option(30.0, help="How long to look for inputs that break a law."),
-    ) -> int:
-        """Put a measure of your own through the laws that every measure keeps."""
-        from .check import check_measure, load_measure, verdict_line
-
-        if not seconds > 0:
-            raise UsageError(f"--seconds: expected more than 0, got {seconds:g}")
-        loaded = load_measure(measure)
-        broken = 0
-        with _plain_warnings():
-            for verdict in check_measure(loaded, seconds=seconds):
-                broken += verdict.state == "broken"
-                print(verdict_line(verdict), flush=True)
-        print(f"{loaded.name}: {f'breaks {broken} of its laws' if broken else 'keeps its laws'}")
-        return 1 if broken else 0
-
-    return check
-
-
-def _json_target(path: str | None) -> str | None:
-    """Refuse a place that cannot be written before the work and not after it."""
-    if path is None:
-        return None
-    folder = os.path.dirname(path) or "."
-    if os.path.isdir(path) or not os.path.isdir(folder):
-        what = "is a folder" if os.path.isdir(path) else f"the folder {folder} does not exist"
-        raise UsageError(f"--json {path}: {what}; expected the name of a file to write")
-    return path
-
-
-def _pipe_width() -> dict[str, Any]:
-    """A pipe has no width: COLUMNS says it, else 100."""
-    if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return {}
-    return {"width": 100}
-
-
-def _plain_warnings() -> Any:
-    """Warnings as one line each, without the source line they were raised from."""
-    import warnings
-    from contextlib import contextmanager
-
-    @contextmanager
-    def plain() -> Any:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: print(
-                f"warning: {' '.join(str(message).split())}", file=sys.stderr
-            )
-            yield
-
-    return plain()

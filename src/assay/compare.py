@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from .compared_sets import (
-    ComparedSet,
-    Opened,
-    candidates_of,
-    common_space,
-    extracted,
-    in_pairs,
-    name_of,
-    open_set,
-)
+from .compared_sets import ComparedSet, Opened, common_space, extracted, in_pairs, open_set
 from .comparison import Comparison, Difference, Floor, Row
 from .devices import chosen_device
 from .errors import DataError, UsageError
 from .joint import Joint
 from .measure import Measure
 from .measure_by_name import fewest_samples, measures_by_name, printed_name
+from .note import Note, told_once
+from .set_names import candidates_of, name_of
 from .study import Progress, Study
 from .version import __version__
 
@@ -123,7 +117,7 @@ def compare(
         aims=tuple(sorted(aims, key=lambda row: order[row.name])),
         differences=tuple(differences),
         floor=tuple(sorted(floors, key=lambda f: order[f.name])),
-        notes=_notes(sets, [*rows, *aims, *floors], differences, level),
+        notes=told_once(_notes(sets, [*rows, *aims, *floors], differences, level)),
         settings={
             "seed": seed,
             "level": level,
@@ -171,9 +165,9 @@ def _check(sets: Sequence[ComparedSet], wanted: Sequence[Measure], floor: bool) 
     """What can be said of all sets before the first number is computed."""
     target = sets[0]
     for other in sets[1:]:
-        if other.features.shape[1] != target.features.shape[1]:
+        if other.width != target.width:
             raise DataError(
-                f"{target.name} has {target.features.shape[1]} features and {other.name} {other.features.shape[1]}: "
+                f"{target.name} has {target.width} features and {other.name} {other.width}: "
                 "all sets must come from one feature extractor"
             )
     for measure in wanted:
@@ -200,37 +194,35 @@ def _check(sets: Sequence[ComparedSet], wanted: Sequence[Measure], floor: bool) 
 
 def _notes(
     sets: Sequence[ComparedSet], found: Sequence[Row | Floor], differences: Sequence[Difference], level: float
-) -> tuple[str, ...]:
-    notes = []
-    for one in sets:
-        if one.dropped:
-            some = ", ".join(f"{name!r} ({reason})" for name, reason in one.dropped[:5])
-            more = f" and {len(one.dropped) - 5} more" if len(one.dropped) > 5 else ""
-            notes.append(
-                f"{one.name}: {len(one.dropped)} of {one.total} images cannot be read and were left out: {some}{more}"
-            )
-    told: dict[
-        str, tuple[dict[str, None], dict[str, None]]
-    ] = {}  # what is said -> of which sets, by which measures
+) -> list[Note]:
+    notes = [_left_out(one) for one in sets if one.dropped]
     for row in found:
+        own = (row.candidate,) if isinstance(row, Row) else ("floor",)
         for note in row.estimate.notes:
-            who, has, rest = note.partition(" has ")
-            named = has and who in {s.name for s in sets}
-            measures, owners = told.setdefault(rest if named else note, ({}, {}))
-            measures[row.name] = None
-            if named:
-                owners[who] = None
-            elif isinstance(row, Row):
-                owners[row.candidate] = None
-    for text, (measures, owners) in told.items():
-        notes.append(f"{', '.join(measures)} ({', '.join(owners) or 'floor'}): {text}")
+            about = note.sets if note.sets and isinstance(row, Row) else own
+            notes.append(replace(note, sets=about, measures=(row.name,)))
     if len(differences) >= MANY_DIFFERENCES:
         chance = len(differences) * (1 - level)
         notes.append(
-            f"{len(differences)} differences were looked at: where nothing differs, about {chance:.1f} of them would "
-            "exceed their intervals by luck"
+            Note(
+                "many differences",
+                f"{len(differences)} differences were looked at: where nothing differs, about {chance:.1f} of them "
+                "would exceed their intervals by luck",
+                numbers={"differences": len(differences), "by luck": chance},
+            )
         )
-    return tuple(notes)
+    return notes
+
+
+def _left_out(one: ComparedSet) -> Note:
+    some = ", ".join(f"{name!r} ({reason})" for name, reason in one.dropped[:5])
+    more = f" and {len(one.dropped) - 5} more" if len(one.dropped) > 5 else ""
+    return Note(
+        "left out",
+        f"{len(one.dropped)} of {one.total} images cannot be read and were left out: {some}{more}",
+        sets=(one.name,),
+        numbers={"left out": len(one.dropped), "of": one.total},
+    )
 
 
 def _described(one: ComparedSet) -> dict[str, Any]:
@@ -240,6 +232,6 @@ def _described(one: ComparedSet) -> dict[str, Any]:
         "n": len(one),
         "total": one.total,
         "unit": one.unit,
-        "width": one.features.shape[1],
+        "width": one.width,
         "dropped": [{"name": name, "reason": reason} for name, reason in one.dropped],
     }

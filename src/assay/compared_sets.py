@@ -1,10 +1,10 @@
-"""What was given to be compared, what is each set called, and do all live in one feature space?"""
+"""What was given to be compared, as numbers, and do all sets live in one feature space?"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .contrast import Sampled
 from .errors import DataError, UsageError
+from .measure import Measure
 
 if TYPE_CHECKING:
     from .data import ImageSource
-    from .features import Extractor
+    from .features import Extractor, Features
 
 UNNAMED = "features"  # the space of ready features that do not say what made them
-FILES = (".npy", ".safetensors", ".zip")
 
 
 @dataclass(frozen=True)
@@ -29,39 +30,94 @@ class ComparedSet:
     Attributes:
         name: as it is printed.
         description: where it comes from.
-        features: (n, d).
+        features: (n, d), or None where only statistics of them are known.
+        total: how many items the source has.
+        unit: what an item is, "images" or "samples".
         probabilities: (n, classes), where the extractor has classes.
+        extra: further features of the same pass by the name of their space, (n, k) each.
+        exact: statistics that are taken as exact, by the name of their space; `"features"` is the main one.
         positions: (n,) which item of the source each row is: rows are missing where images were left out. None where
             nobody knows.
         dropped: a name and a reason for each image that was left out.
-        total: how many items the source has.
-        unit: what an item is, "images" or "samples".
+        names: of the rows, where they have names.
+        labels: a class a row, where they were asked for.
+        facts: what was seen of each image beside its features, (n,) each.
+        thumbnails: row -> a small picture's bytes, where the pass kept them.
+        digest: of the content the features were made from.
     """
 
     name: str
     description: str
-    features: Tensor
-    probabilities: Tensor | None
-    positions: Tensor | None
-    dropped: tuple[tuple[str, str], ...]
+    features: Tensor | None
     total: int
     unit: str
+    probabilities: Tensor | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+    exact: Mapping[str, Any] = field(default_factory=dict)
+    positions: Tensor | None = None
+    dropped: tuple[tuple[str, str], ...] = ()
+    names: Sequence[str] | None = None
+    labels: np.ndarray[Any, Any] | None = None
+    facts: Mapping[str, Tensor] = field(default_factory=dict)
+    thumbnails: Any = None
+    digest: str | None = None
 
     def __len__(self) -> int:
-        return len(self.features)
+        return len(self.features) if self.features is not None else int(self.total)
+
+    @property
+    def width(self) -> int:
+        """Features a sample."""
+        return int(self.exact["features"].width) if self.features is None else self.features.shape[1]
 
     def rows(self, chosen: Tensor) -> ComparedSet:
         """Some of the rows, in the given order."""
-        return ComparedSet(
-            self.name,
-            self.description,
-            self.features[chosen.to(self.features.device)],
-            None if self.probabilities is None else self.probabilities[chosen.to(self.probabilities.device)],
-            None if self.positions is None else self.positions[chosen],
-            self.dropped,
-            self.total,
-            self.unit,
+
+        def taken(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[chosen.to(tensor.device)]
+
+        names, labels = self.names, self.labels
+        return replace(
+            self,
+            features=taken(self.features),
+            probabilities=taken(self.probabilities),
+            extra={space: t[chosen.to(t.device)] for space, t in self.extra.items()},
+            positions=taken(self.positions),
+            names=None if names is None else [names[int(row)] for row in chosen],
+            labels=None if labels is None else labels[chosen.numpy()],
+            facts={name: t[chosen.to(t.device)] for name, t in self.facts.items()},
+            thumbnails=None,
+            exact={},
         )
+
+    def of_class(self, label: Any) -> ComparedSet:
+        """The rows of one class."""
+        assert self.labels is not None
+        return self.rows(torch.from_numpy(np.flatnonzero(self.labels == label)))
+
+    def in_space(self, space: str) -> ComparedSet:
+        """The same set by other features of the same pass."""
+        if space == "features":
+            return self
+        if space not in self.extra and space not in self.exact:
+            known = ", ".join(["features", *self.extra, *self.exact])
+            raise DataError(f"{self.name} has no features {space!r}; it has {known}")
+        exact = {"features": self.exact[space]} if space in self.exact else {}
+        return replace(self, features=self.extra.get(space), exact=exact, extra={})
+
+    def sampled(self, measure: Measure, where: torch.device) -> Sampled:
+        """This set as a side of a measure: its samples on a device, or a statistic that is taken as exact."""
+        samples = self.probabilities if measure.domain == "probabilities" else self.features
+        if samples is not None:
+            return Sampled(samples.detach().to(where))
+        from .statistics.protocol import on_device
+
+        return Sampled(exact=on_device(self.exact[measure.domain], where))
+
+    def serves(self, measure: Measure) -> bool:
+        """Whether the measure can be taken of this set."""
+        samples = self.probabilities if measure.domain == "probabilities" else self.features
+        return samples is not None or isinstance(self.exact.get(measure.domain), measure.statistic)
 
 
 @dataclass(frozen=True)
@@ -79,41 +135,11 @@ class Opened:
     fingerprint: str | None
 
 
-def candidates_of(generated: Any) -> dict[str, Any]:
-    """Name -> candidate, from one candidate, several, or a mapping of named ones.
-
-    A path is called by its last part, without the suffix of a file; where that is not unique, by as many of its last
-    parts as are. Arrays are called `generated`, or `generated 1`, `generated 2`, ...
-
-    Raises:
-        UsageError: no candidates, a name that is not text.
-    """
-    if isinstance(generated, Mapping):
-        for name in generated:
-            if not isinstance(name, str) or not name:
-                raise UsageError(f"generated: a candidate's name must be a text, got {name!r}")
-        named = dict(generated)
-    elif isinstance(generated, (list, tuple)):
-        named = dict(zip(_unique_names(generated), generated, strict=True))
-    else:
-        named = dict(zip(_unique_names([generated]), [generated], strict=True))
-    if not named:
-        raise UsageError("generated: no candidates; expected one set, several in a list, or a dict by name")
-    return named
-
-
-def name_of(given: Any, default: str) -> str:
-    """What one set is called: the path's last part, or the default for an array."""
-    if not isinstance(given, (str, os.PathLike)):
-        return default
-    return _printable(_short(_parts(given), 1)) or default
-
-
 def open_set(given: Any, name: str, argument: str) -> Opened:
     """Look at what was given without decoding any image.
 
     Args:
-        given: a folder or zip of images, a `.npy` or `.safetensors` file of features, features (n, d), uint8 images
+        given: a path or URL of images, a `.npy` or `.safetensors` file of features, features (n, d), uint8 images
             (N, 3, H, W), an `ImageSource`, or `Features` from `assay.features.extract`.
         name: what it is called.
         argument: "real" or "generated", for messages.
@@ -137,18 +163,7 @@ def open_set(given: Any, name: str, argument: str) -> Opened:
     if isinstance(given, FeatureArray):
         return _ready(name, given.description, given.features, UNNAMED, None)
     if isinstance(given, Features):
-        dropped = tuple((bad.name, bad.reason) for bad in given.skipped)
-        made = ComparedSet(
-            name=name,
-            description=given.description,
-            features=given.features,
-            probabilities=given.probabilities,
-            positions=None if dropped else torch.arange(len(given)),
-            dropped=dropped,
-            total=len(given) + len(dropped),
-            unit="images",
-        )
-        return Opened(name, None, made, given.extractor, given.fingerprint)
+        return Opened(name, None, _of_features(given, name), given.extractor, given.fingerprint)
     if isinstance(given, (Tensor, np.ndarray)):
         if given.ndim == 4 and given.dtype in (torch.uint8, np.uint8):
             return Opened(
@@ -196,7 +211,7 @@ def extracted(
     batch_size: int,
     workers: int | None,
     skip_bad: bool,
-    progress: Any,
+    progress: Callable[[int, int], None] | None,
 ) -> ComparedSet:
     """The set's features: as they are, or by one pass over its images."""
     from .features import extract
@@ -204,23 +219,10 @@ def extracted(
     if opened.ready is not None:
         return opened.ready
     assert opened.source is not None
-    source = opened.source
     made = extract(
-        source, extractor, batch_size=batch_size, workers=workers, skip_bad=skip_bad, progress=progress
+        opened.source, extractor, batch_size=batch_size, workers=workers, skip_bad=skip_bad, progress=progress
     )
-    bad = {image.name for image in made.skipped}
-    positions = torch.tensor([i for i, name in enumerate(source.names) if name not in bad])
-    dropped = tuple((image.name, image.reason) for image in made.skipped)
-    return ComparedSet(
-        opened.name,
-        source.description,
-        made.features,
-        made.probabilities,
-        positions,
-        dropped,
-        len(source),
-        "images",
-    )
+    return _of_features(made, opened.name, opened.source)
 
 
 def in_pairs(sets: Sequence[ComparedSet]) -> list[ComparedSet]:
@@ -250,9 +252,28 @@ def in_pairs(sets: Sequence[ComparedSet]) -> list[ComparedSet]:
     return [one.rows(torch.tensor(rows)) for one, rows in zip(sets, kept, strict=True)]
 
 
+def _of_features(made: Features, name: str, source: ImageSource | None = None) -> ComparedSet:
+    dropped = tuple((bad.name, bad.reason) for bad in made.skipped)
+    positions = torch.arange(len(made)) if not dropped else None
+    if dropped and source is not None:
+        bad = {name for name, _ in dropped}
+        positions = torch.tensor([i for i, own in enumerate(source.names) if own not in bad])
+    return ComparedSet(
+        name=name,
+        description=made.description,
+        features=made.features,
+        total=len(made) + len(dropped),
+        unit="images",
+        probabilities=made.probabilities,
+        positions=positions,
+        dropped=dropped,
+        names=made.names,
+    )
+
+
 def _ready(name: str, description: str, features: Tensor, space: str, fingerprint: str | None) -> Opened:
     made = ComparedSet(
-        name, description, features, None, torch.arange(len(features)), (), len(features), "samples"
+        name, description, features, len(features), "samples", positions=torch.arange(len(features))
     )
     return Opened(name, None, made, space, fingerprint)
 
@@ -273,46 +294,3 @@ def _recorded_space(path: Path) -> tuple[str | None, str | None]:
             "so give the features or the images themselves"
         )
     return header.get("extractor"), header.get("fingerprint")
-
-
-def _parts(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    whole = Path(os.path.abspath(os.fspath(path)))  # "." and ".." have names too
-    return tuple(part for part in whole.parts if part != whole.anchor)
-
-
-def _short(parts: tuple[str, ...], depth: int, *, suffix: bool = False) -> str:
-    """The last `depth` parts as one name, without the suffix of a file unless it is asked for."""
-    if not parts:
-        return ""
-    last = Path(parts[-1])
-    kept = last.stem if last.suffix.lower() in FILES and not suffix else last.name
-    return "/".join((*parts[-depth:-1], kept))
-
-
-def _unique_names(given: Sequence[Any]) -> list[str]:
-    default = ["generated"] if len(given) == 1 else [f"generated {i + 1}" for i in range(len(given))]
-    parts = [_parts(g) if isinstance(g, (str, os.PathLike)) else () for g in given]
-    different = set(parts) - {()}
-    out: list[str] = []
-    for own, other_name in zip(parts, default, strict=True):
-        name = _printable(_shortest_own(own, different - {own})) if own else other_name
-        unique, again = name, 2
-        while unique in out:
-            unique, again = f"{name} ({again})", again + 1
-        out.append(unique)
-    return out
-
-
-def _printable(name: str) -> str:
-    """File names may hold line breaks, terminal codes and bytes that are no text."""
-    return name if name.isprintable() else ascii(name)[1:-1]
-
-
-def _shortest_own(own: tuple[str, ...], others: set[tuple[str, ...]]) -> str:
-    """The fewest last parts, the suffix first left off, that no other path shares."""
-    for depth in range(1, len(own) + 1):
-        beside = any(_short(o, len(o)) == _short(own, len(own)) for o in others)  # a.zip beside a.npy
-        name = _short(own, depth, suffix=beside)
-        if all(_short(o, depth, suffix=beside) != name for o in others):
-            return name
-    return "/".join(own)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .estimate import Estimate
+from .note import Note
 
 Direction = Literal["lower is better", "higher is better"]
 
@@ -25,6 +26,7 @@ class Row:
         estimate: value, corrected value, interval, counts (`n_x` real, `n_y` generated).
         multiple: the value in multiples of the floor, None where there is no floor or no honest multiple.
         multiple_is: how the multiple was taken.
+        group: the class it is of, None for all of the set.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Row:
     estimate: Estimate
     multiple: float | None = None
     multiple_is: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,29 @@ class Floor:
 
 
 @dataclass(frozen=True)
+class Published:
+    """One value as a published protocol defines it, set beside printed ones.
+
+    Attributes:
+        name: the standard name (`FID`) where everything is as the protocol defines it, else None.
+        standard: the standard name, whether or not the value may carry it.
+        candidate: the set's name.
+        value: as the protocol computes it; not freed of sample-size bias.
+        spread: the standard deviation that the protocol prints beside it, where it does.
+        unmet: what is not as the protocol defines it; empty exactly where `name` is given.
+        direction: which direction is better.
+    """
+
+    name: str | None
+    standard: str
+    candidate: str
+    value: float
+    spread: float | None
+    unmet: tuple[str, ...]
+    direction: Direction
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What `compare` found.
 
@@ -84,6 +110,8 @@ class Comparison:
         differences: one a pair of candidates and measure of both.
         floor: one a measure of two sets, where it was asked for.
         notes: what a reader must know before using the numbers.
+        classes: one a class, candidate and measure, where classes were asked for; empty otherwise.
+        published: the values that a published protocol defines, where one was asked for; empty otherwise.
         settings: seed, versions, extractor, counts: what it takes to get the same numbers again.
     """
 
@@ -91,8 +119,10 @@ class Comparison:
     aims: tuple[Row, ...]
     differences: tuple[Difference, ...]
     floor: tuple[Floor, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     settings: Mapping[str, Any]
+    classes: tuple[Row, ...] = ()
+    published: tuple[Published, ...] = ()
 
     def __getitem__(self, key: tuple[str, str]) -> Estimate:
         """The estimate of a candidate by a measure: ``found["late", "fd"]``; printed, short and full names will do."""
@@ -122,7 +152,9 @@ class Comparison:
                 }
                 for f in self.floor
             ],
-            "notes": list(self.notes),
+            "notes": [note.to_dict() for note in self.notes],
+            "classes": [{**_row(row), "class": row.group} for row in self.classes],
+            "published": [asdict(value) for value in self.published],
             "settings": dict(self.settings),
         }  # fmt: skip
 

@@ -26,6 +26,7 @@ from .arguments import samples_of
 from .checks import sane
 from .contrast import Contrast, Plan, Sampled, Term
 from .errors import UsageError
+from .note import Note
 from .resample import unit_ids
 from .spread import Spread, by_half_samples, by_influences
 
@@ -46,7 +47,8 @@ class Estimate:
             sample size), within the measure's bounds.
         level: the interval's coverage.
         method: how bias and spread were found, and what was taken as exact.
-        n_x, n_y: total counts of the sides; None for a side the measure does not have.
+        n_x, n_y: total counts of the sides; None for a side the measure does not have. A held-out third side's count
+            is not among them.
         notes: what a reader must know before using the number.
     """
 
@@ -60,12 +62,12 @@ class Estimate:
     method: str
     n_x: float | None
     n_y: float | None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[Note, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, for JSON."""
         out = asdict(self)
-        out["notes"] = list(self.notes)
+        out["notes"] = [str(note) for note in self.notes]
         return out
 
     def __str__(self) -> str:
@@ -106,11 +108,7 @@ def estimate_all(
     for name, side in sampled.items():
         if side.samples is not None:
             sane(side.samples, name, measures[0].domain)
-    if all(side.exact is not None for side in sampled.values()):
-        raise UsageError(
-            f"{measures[0].name}.estimate: needs the samples of at least one side; statistics alone give the value "
-            "(call the measure) but not its spread, which depends on every sample"
-        )
+    _some_samples(measures[0], sampled)
     with torch.inference_mode(False):  # whose tensors take part in no gradient
         sampled = {name: side.ordinary() for name, side in sampled.items()}
         return _estimates(measures, sampled, contrasts, level, paired, splits, half_samples, generator)
@@ -126,15 +124,16 @@ def _estimates(
     half_samples: int,
     generator: torch.Generator | None,
 ) -> list[list[Estimate]]:
-    units = unit_ids(sampled, tuple(sampled) if paired is True else tuple(paired or ()))
+    pairs = tuple(sampled) if paired is True else tuple(paired or ())
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     asked = ((Term(1.0, tuple(sampled)),),) if contrasts is None else tuple(tuple(c) for c in contrasts)
     found: dict[int, list[Estimate]] = {}
-    for smooth in (True, False):
-        alike = tuple(m for m in measures if (m.spread == "influences") == smooth)
-        if not alike:
-            continue
-        plan = Plan(alike, sampled, asked, units, level)
+    kinds = dict.fromkeys((m.spread == "influences", m.given) for m in measures)
+    for smooth, given in sorted(kinds, key=lambda kind: not kind[0]):
+        alike = tuple(m for m in measures if (m.spread == "influences", m.given) == (smooth, given))
+        drawn = _given_taken_as_exact(alike[0], sampled, asked)
+        _some_samples(alike[0], drawn)
+        plan = Plan(alike, drawn, asked, unit_ids(drawn, pairs), level)
         spreads = (
             by_influences(plan, splits, generator)
             if smooth
@@ -143,6 +142,28 @@ def _estimates(
         for m, row in zip(alike, spreads, strict=True):
             found[id(m)] = [_result(m, plan, c, s) for c, s in zip(asked, row, strict=True)]
     return [found[id(m)] for m in measures]
+
+
+def _some_samples(measure: Measure, sampled: Mapping[str, Sampled]) -> None:
+    if all(side.exact is not None for side in sampled.values()):
+        other = f" beside {', '.join(measure.given)}" if measure.given else ""
+        raise UsageError(
+            f"{measure.name}.estimate: needs the samples of at least one side{other}; statistics alone give the value "
+            "(call the measure) but not its spread, which depends on every sample"
+        )
+
+
+def _given_taken_as_exact(
+    measure: Measure, sampled: Mapping[str, Sampled], contrasts: Sequence[Contrast]
+) -> Mapping[str, Sampled]:
+    """The sets, with those that stand for a given side of the measure as statistics."""
+    places = [measure.sides.index(side) for side in measure.given]
+    names = {term.sets[k] for contrast in contrasts for term in contrast for k in places}
+    statistic: Any = measure.statistic
+    return {
+        name: Sampled(exact=statistic.of(s.samples, s.counts)) if name in names and s.exact is None else s
+        for name, s in sampled.items()
+    }
 
 
 def _result(measure: Measure, plan: Plan, contrast: Contrast, spread: Spread) -> Estimate:
@@ -178,7 +199,7 @@ def _result(measure: Measure, plan: Plan, contrast: Contrast, spread: Spread) ->
     )
 
 
-def _notes(measure: Measure, value: float, bias: float, sampled: Mapping[str, Sampled]) -> tuple[str, ...]:
+def _notes(measure: Measure, value: float, bias: float, sampled: Mapping[str, Sampled]) -> tuple[Note, ...]:
     notes = []
     if measure.enough is not None:
         for name, s in sampled.items():
@@ -187,13 +208,22 @@ def _notes(measure: Measure, value: float, bias: float, sampled: Mapping[str, Sa
             needed = measure.enough(s.width)
             if s.total() < needed:
                 notes.append(
-                    f"{name} has {s.total():g} samples for {s.width} features: below {needed} the value is mostly "
-                    f"sample-size bias, of which half-splits find a part only; {needed} samples or more would do"
+                    Note(
+                        "few samples",
+                        f"{s.total():g} samples for {s.width} features: below {needed} the value is mostly sample-size "
+                        f"bias, of which half-splits find a part only; {needed} samples or more would do",
+                        sets=(name,),
+                        numbers={"samples": s.total(), "features": s.width, "needed": needed},
+                    )
                 )
     if not notes and value != 0 and bias > 0.5 * abs(value):
+        share = 100 * min(1.0, bias / abs(value))
         notes.append(
-            f"{100 * min(1.0, bias / abs(value)):.0f}% of the uncorrected value is sample-size bias; "
-            "read the corrected one"
+            Note(
+                "mostly bias",
+                f"{share:.0f}% of the uncorrected value is sample-size bias; read the corrected one",
+                numbers={"percent": share},
+            )
         )
     return tuple(notes)
 
@@ -209,6 +239,7 @@ def difference(
     splits: int = 1,
     half_samples: int = 50,
     generator: torch.Generator | None = None,
+    held_out: Any = None,
     **options: Any,
 ) -> Estimate:
     """Is b better than a? Estimate of ``measure(real, b) - measure(real, a)``, paired through the shared real set.
@@ -223,6 +254,7 @@ def difference(
         level: the interval's coverage.
         paired: row i of a and row i of b come from one unit (the same prompt or the same noise).
         splits, half_samples, generator: as for `estimate`.
+        held_out: features (k, d) of the third side of a measure of three sets, shared as `real` is.
         options: the measure's options.
 
     Returns:
@@ -232,8 +264,16 @@ def difference(
     if not hasattr(measure, "sides"):
         raise UsageError(f"difference: takes one measure, got {measure.name}; ask for each of its measures")
     bound = measure.with_options(**options)
+    if (len(measure.sides) > 2) != (held_out is not None):
+        raise UsageError(
+            f"difference: {measure.name} takes a third set, pass held_out="
+            if held_out is None
+            else f"difference: {measure.name} takes no held_out set; its sides are {', '.join(measure.sides)}"
+        )
     two = len(measure.sides) > 1
     sets = {"real": real, "a": a, "b": b} if two else {"a": a, "b": b}
+    if held_out is not None:
+        sets["held_out"] = held_out
     sampled: dict[str, Sampled] = {}
     for name, value in sets.items():
         if isinstance(value, measure.statistic):
@@ -246,10 +286,11 @@ def difference(
             f"difference: the sets differ in their number of features: {widths}; use one extractor"
         )
     shared = ("real",) if two else ()
+    third = () if held_out is None else ("held_out",)
     return estimate_all(
         [bound],
         sampled,
-        contrasts=[(Term(1.0, (*shared, "b")), Term(-1.0, (*shared, "a")))],
+        contrasts=[(Term(1.0, (*shared, "b", *third)), Term(-1.0, (*shared, "a", *third)))],
         level=level,
         paired=("a", "b") if paired else (),
         splits=splits,

@@ -1,9 +1,10 @@
-"""What is each measure of each set, of each pair of candidates, and between two halves of the real set?"""
+"""What is each measure of each set, of each class, of each pair of candidates, and between two real halves?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -11,11 +12,12 @@ import torch
 
 from .compared_sets import ComparedSet
 from .comparison import Difference, Direction, Floor, Row
-from .contrast import Contrast, Sampled, Term
+from .contrast import Contrast, Term
 from .errors import DataError, UsageError
 from .estimate import Estimate, estimate_all
 from .measure import Measure
-from .measure_by_name import printed_name
+from .measure_by_name import fewest_samples, printed_name
+from .note import Note
 from .scale import reporting
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
@@ -40,16 +42,19 @@ class Study:
         self.labels = {id(m): f"{printed_name(m)}[{space}]" for m in wanted}
         self.two = _by_work([m for m in wanted if len(m.sides) == 2])
         self.one = _by_work([m for m in wanted if len(m.sides) == 1])
+        self.three = _by_work([m for m in wanted if len(m.sides) == 3])
         self.level, self.paired, self.seed = level, paired, seed
         self.where, self.progress = where, progress
         self.done, self.steps = 0, 0
 
-    def expect(self, floor: int) -> None:
+    def expect(self, floor: int, classes: int = 0) -> None:
         """How many steps there will be, so that progress can say which of them it is at."""
-        self.steps = len(self.two) + 2 * len(self.one) + (len(self.two) * (1 + floor) if floor else 0)
+        self.steps = len(self.two) + 2 * len(self.one) + len(self.three)
+        self.steps += len(self.two) * (1 + floor) if floor else 0
+        self.steps += classes * (len(self.two) + len(self.one))
 
     def of_candidates(
-        self, target: ComparedSet, made: Sequence[ComparedSet]
+        self, target: ComparedSet, made: Sequence[ComparedSet], held_out: ComparedSet | None = None
     ) -> tuple[list[Row], list[Difference]]:
         """Every measure of every candidate, and b's value minus a's for every pair of candidates.
 
@@ -59,11 +64,18 @@ class Study:
         rows: list[Row] = []
         differences: list[Difference] = []
         pairs = list(combinations(made, 2))
-        for shared, groups in ((target.name,), self.two), ((), self.one):
+        held = () if held_out is None else (held_out,)
+        for real, third, groups in (
+            ((target,), (), self.two),
+            ((), (), self.one),
+            ((target,), held, self.three),
+        ):
             for group in groups:
-                sets = {s.name: s for s in ((target, *made) if shared else made)}
-                contrasts = [(Term(1.0, (*shared, c.name)),) for c in made] + [
-                    (Term(1.0, (*shared, b.name)), Term(-1.0, (*shared, a.name))) for a, b in pairs
+                sets = {s.name: s for s in (*real, *made, *third)}
+                before, after = tuple(s.name for s in real), tuple(s.name for s in third)
+                contrasts = [(Term(1.0, (*before, c.name, *after)),) for c in made] + [
+                    (Term(1.0, (*before, b.name, *after)), Term(-1.0, (*before, a.name, *after)))
+                    for a, b in pairs
                 ]
                 found = self._estimates(
                     group, sets, "of all candidates", contrasts=contrasts, paired=self.paired
@@ -83,6 +95,42 @@ class Study:
             found = self._estimates(group, {target.name: target}, f"of {target.name}")
             out += [self._row(m, target, e[0]) for m, e in zip(group, found, strict=True)]
         return out
+
+    def of_classes(
+        self, target: ComparedSet, made: Sequence[ComparedSet], classes: Sequence[Any]
+    ) -> tuple[list[Row], list[Note]]:
+        """Every measure of every candidate's every class against the real samples of that class.
+
+        A class with too few samples on either side has no row; a note says how many there are.
+        """
+        rows: list[Row] = []
+        lacking: dict[tuple[str, int], list[str]] = {}
+        for number, label in enumerate(classes, start=1):
+            parts = {s.name: s.of_class(label) for s in (target, *made)}
+            what = f"of class {number} of {len(classes)} ({label})"
+            for group in (*self.two, *self.one):
+                shared = (target.name,) if len(group[0].sides) == 2 else ()
+                need = max(fewest_samples(m) for m in group)
+                fit = [c for c in made if min(len(parts[n]) for n in (*shared, c.name)) >= need]
+                for c in made:
+                    if c not in fit:
+                        lacking.setdefault((c.name, need), []).append(str(label))
+                if not fit:
+                    self.done += 1
+                    continue
+                found = self._estimates(
+                    group,
+                    {name: parts[name] for name in (*shared, *(c.name for c in fit))},
+                    what,
+                    contrasts=[(Term(1.0, (*shared, c.name)),) for c in fit],
+                    paired=False,
+                )
+                for m, estimates in zip(group, found, strict=True):
+                    rows += [
+                        replace(self._row(m, c, e), group=str(label))
+                        for c, e in zip(fit, estimates, strict=True)
+                    ]
+        return rows, [_lacking(name, need, own) for (name, need), own in lacking.items()]
 
     def with_floor(
         self, target: ComparedSet, made: Sequence[ComparedSet], rows: Sequence[Row]
@@ -114,7 +162,7 @@ class Study:
         out = []
         for row in rows:
             times, how = ratios.get((row.candidate, row.name), (None, None))
-            out.append(Row(row.name, row.measure, row.candidate, row.direction, row.estimate, times, how))
+            out.append(replace(row, multiple=times, multiple_is=how))
         return floors, out
 
     def _estimates(
@@ -126,7 +174,7 @@ class Study:
         contrasts: Sequence[Contrast] | None = None,
         paired: bool = False,
     ) -> list[list[Estimate]]:
-        sampled = {name: Sampled(self._samples(group[0], s)) for name, s in sets.items()}
+        sampled = {name: s.sampled(group[0], self.where) for name, s in sets.items()}
         with self._telling(group, what), _named_failures(group, sets):
             return estimate_all(
                 group,
@@ -140,13 +188,8 @@ class Study:
     def _values(self, group: Sequence[Measure], x: ComparedSet, y: ComparedSet, what: str) -> list[float]:
         statistic: Any = group[0].statistic
         with self._telling(group, what), _named_failures(group, {"x": x, "y": y}), torch.no_grad():
-            two = [statistic.of(self._samples(group[0], s)) for s in (x, y)]
+            two = [statistic.of(s.sampled(group[0], self.where).samples) for s in (x, y)]
             return [float(m.function(*two, **m.options)) for m in group]
-
-    def _samples(self, measure: Measure, of: ComparedSet) -> torch.Tensor:
-        samples = of.probabilities if measure.domain == "probabilities" else of.features
-        assert samples is not None
-        return samples.detach().to(self.where)
 
     def _row(self, measure: Measure, of: ComparedSet, estimate: Estimate) -> Row:
         return Row(self.labels[id(measure)], measure.name, of.name, _direction(measure), estimate)
@@ -176,6 +219,17 @@ class _named_failures:
             names = ", ".join(printed_name(m) for m in self.group)
             sizes = ", ".join(f"{side} = {s.name} ({len(s)})" for side, s in self.sets.items())
             raise DataError(f"{names}: {error} [{sizes}]") from error
+
+
+def _lacking(name: str, need: int, classes: Sequence[str]) -> Note:
+    unique = list(dict.fromkeys(classes))
+    some = ", ".join(unique[:5]) + (f" and {len(unique) - 5} more" if len(unique) > 5 else "")
+    return Note(
+        "few samples a class",
+        f"fewer than {need} samples here or in the real set, so some measures have no value, for class {some}",
+        sets=(name,),
+        numbers={"needed": need, "classes": len(unique)},
+    )
 
 
 def _by_work(measures: Sequence[Measure]) -> list[list[Measure]]:

@@ -14,13 +14,13 @@ from torch import Tensor
 
 import assay
 from assay import Comparison, DataError, UsageError, compare
-from assay.compared_sets import candidates_of
 from assay.comparison import Difference
 from assay.contrast import Sampled
 from assay.data import Unreadable
 from assay.estimate import Estimate, estimate_all
 from assay.features import Features
 from assay.measure_by_name import measures_by_name
+from assay.set_names import candidates_of
 from assay.statistics import Moments, save
 
 
@@ -286,7 +286,16 @@ def test_json_is_whole_and_has_no_nan(found: Comparison, tmp_path: Path) -> None
     text = path.read_text(encoding="utf-8")
     assert text.startswith('{\n  "measures": [\n    {\n      "name"')
     loaded = json.loads(text, parse_constant=lambda c: pytest.fail(f"{c} in the file"))
-    assert set(loaded) == {"measures", "aims", "differences", "floor", "notes", "settings"}
+    assert set(loaded) == {
+        "measures",
+        "aims",
+        "differences",
+        "floor",
+        "notes",
+        "classes",
+        "published",
+        "settings",
+    }
     first = loaded["measures"][0]
     assert {"name", "candidate", "value", "corrected", "bias", "std_error", "low", "high", "level", "method", "n_x",
             "n_y", "direction", "notes"} <= set(first)  # fmt: skip
@@ -296,7 +305,7 @@ def test_json_is_whole_and_has_no_nan(found: Comparison, tmp_path: Path) -> None
     assert set(loaded["settings"]["versions"]) == {"assay", "torch", "numpy", "python"}
     assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
     row = found.rows[0]
-    odd = type(row.estimate)(**{**row.estimate.to_dict(), "value": float("nan"), "high": float("inf")})
+    odd = replace(row.estimate, value=float("nan"), high=float("inf"))
     bad = Comparison((type(row)("n", "m", "c", row.direction, odd),), (), (), (), (), {"level": 0.95})
     bad.to_json(path)
     assert json.loads(path.read_text())["measures"][0]["value"] is None
@@ -323,14 +332,16 @@ def test_an_unfinished_file_never_replaces_a_good_one(
 def test_notes_say_when_a_value_is_mostly_bias() -> None:
     found = compare(draw(20, 15), {"a": draw(20, 15, seed=1), "b": draw(20, 15, seed=2)}, measures="fd")
     (note,) = found.notes
-    assert note.startswith("fd[features] (real, a, b): 20 samples for 15 features")
+    assert str(note).startswith("fd[features] (real, a, b): 20 samples for 15 features")
 
 
 def test_many_differences_come_with_a_warning() -> None:
     sets = {str(k): draw(12, 2, seed=k) for k in range(5)}
     found = compare(draw(12, 2), sets, measures="kd")
     assert len(found.differences) == 10
-    assert any("10 differences were looked at" in note and "0.5" in note for note in found.notes)
+    (note,) = found.notes
+    assert note.kind == "many differences" and note.numbers["differences"] == 10
+    assert "10 differences were looked at" in note.sentence and "0.5" in note.sentence
 
 
 def test_numpy_float64_and_files(tmp_path: Path) -> None:

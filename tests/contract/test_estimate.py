@@ -101,13 +101,15 @@ def test_intervals_stay_within_bounds():
 def test_mostly_bias_below_twice_as_many_samples_as_features():
     x, y = draws(7, n=50, d=40, shift=0)
     e = frechet_distance.estimate(x, y)
-    assert any(
-        "x has 50 samples for 40 features" in note and "80 samples or more" in note for note in e.notes
-    )
-    assert any(note.startswith("y has 50") for note in e.notes)
+    assert [note.sets for note in e.notes] == [("x",), ("y",)]
+    for note in e.notes:
+        assert note.kind == "few samples" and note.numbers == {"samples": 50, "features": 40, "needed": 80}
+        assert (
+            note.sentence.startswith("50 samples for 40 features") and "80 samples or more" in note.sentence
+        )
     x, y = draws(7, n=100, d=40, shift=0)
     (note,) = frechet_distance.estimate(x, y).notes
-    assert note.endswith("sample-size bias; read the corrected one")
+    assert note.sentence.endswith("sample-size bias; read the corrected one")
     assert not frechet_distance.estimate(*draws(8, n=500, d=5, shift=2.0)).notes
     assert not kernel_distance.estimate(*draws(8, n=50, d=40)).notes
 

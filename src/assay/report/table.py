@@ -44,7 +44,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
         console.print(Text(heading, style="bold"))
         for line in sentences:
             _hanging(console, line, "  ", "    ")
-    lines = _legend(found, unicode) + list(found.notes)
+    lines = _legend(found, unicode) + [str(note) for note in found.notes]
     if lines:
         console.print()
     for line in lines:

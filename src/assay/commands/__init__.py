@@ -1,0 +1,1 @@
+"""The commands of `assay`, a file each: what is asked for, and what is printed."""
