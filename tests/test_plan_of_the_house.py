@@ -21,6 +21,7 @@ CONTRACT = {
 MAIN_JOB = {
     "commands",
     "check",
+    "class_labels",
     "cli",
     "compare",
     "compared_sets",

@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from .class_labels import Classes, classes_of, labelled
 from .compared_sets import ComparedSet, Opened, common_space, extracted, in_pairs, open_set
 from .comparison import Comparison, Difference, Floor, Row
 from .devices import chosen_device
 from .errors import DataError, UsageError
 from .joint import Joint
 from .measure import Measure
-from .measure_by_name import fewest_samples, measures_by_name, printed_name
+from .measure_by_name import (
+    DEFAULT_MEASURES,
+    HELD_OUT_MEASURES,
+    fewest_samples,
+    measures_by_name,
+    printed_name,
+)
 from .note import Note, told_once
 from .set_names import candidates_of, name_of
 from .study import Progress, Study
@@ -30,7 +37,9 @@ def compare(
     generated: Any,
     *,
     features: str = "efficientnet-lite0",
-    measures: str | Measure | Joint | Sequence[str | Measure | Joint] = ("fd", "kd", "prdc"),
+    measures: str | Measure | Joint | Sequence[str | Measure | Joint] | None = None,
+    held_out: Any = None,
+    classes: Classes | None = None,
     floor: bool = False,
     level: float = 0.95,
     paired: bool = False,
@@ -55,7 +64,12 @@ def compare(
         generated: one of these, a list of them, or a dict of them by name.
         features: the extractor that images go through. Features that are ready stay as they are: their space is
             what the file's header says (`extractor`), else it is called `features`.
-        measures: names or measures; see `assay.measure_by_name.measures_by_name` for the table of names.
+        measures: names or measures, by default fd, kd and prdc; see `assay.measure_by_name.measures_by_name` for the
+            table of names.
+        held_out: real images that the generator was not trained on, where `real` is what it was trained on: adds, by
+            default, the measures that tell memorising from generalising.
+        classes: also every measure class by class: "auto" (the source's own labels, else its sub-folders), "folders",
+            a CSV with the columns `name` and `label`, or labels by the set's name.
         floor: also compare two random halves of the real set, and give values in multiples of that.
         level: of the intervals.
         paired: item i of every set belongs to one unit (an image and its reconstruction): intervals account for it.
@@ -81,7 +95,7 @@ def compare(
     interval). An unbiased measure has no such bias to compare with; where its floor's interval holds zero, the
     multiple is a bound: the lower end of the value's interval over the upper end of the floor's.
     """
-    wanted = measures_by_name(measures)
+    wanted = measures_by_name(_defaults(held_out) if measures is None else measures)
     if not 0 < level < 1:
         raise UsageError(f"level: expected a number between 0 and 1, got {level}")
     if not 0 <= seed < 2**63:
@@ -93,31 +107,41 @@ def compare(
         real_name = f"{real_name} (real)"
     opened = [open_set(real, real_name, "real")]
     opened += [open_set(given, name, "generated") for name, given in candidates.items()]
+    if held_out is not None:
+        opened.append(open_set(held_out, _held_out_name(opened), "held_out"))
     space, fingerprint, sets = _features_of(
         opened, features, where, batch_size=batch_size, workers=workers, skip_bad=skip_bad, progress=progress
     )
-    _check(sets, wanted, floor)
+    third = sets.pop() if held_out is not None else None
+    if classes is not None:
+        sets = [labelled(one, own, classes) for one, own in zip(sets, opened, strict=False)]
+    _check(sets, third, wanted, floor)
     if paired:
         sets = in_pairs(sets)
     target, made = sets[0], sets[1:]
+    known_classes = classes_of(sets) if classes is not None else []
     study = Study(wanted, space, level, paired, seed, where, progress)
-    study.expect(len(made) if floor else 0)
+    study.expect(len(made) if floor else 0, len(known_classes))
 
-    rows, differences = study.of_candidates(target, made)
+    rows, differences = study.of_candidates(target, made, third)
     aims = study.aims(target)
     floors: list[Floor] = []
     if floor:
         floors, rows = study.with_floor(target, made, rows)
+    by_class, lacking = study.of_classes(target, made, known_classes)
     order = {name: k for k, name in enumerate(study.labels.values())}
     by_candidate = {candidate.name: k for k, candidate in enumerate(made)}
     rows.sort(key=lambda row: (by_candidate[row.candidate], order[row.name]))
+    rank = {label: k for k, label in enumerate(known_classes)}
+    by_class.sort(key=lambda row: (by_candidate[row.candidate], rank[row.group or ""], order[row.name]))
     differences.sort(key=lambda d: (by_candidate[d.a], by_candidate[d.b], order[d.name]))
     return Comparison(
         rows=tuple(rows),
         aims=tuple(sorted(aims, key=lambda row: order[row.name])),
         differences=tuple(differences),
         floor=tuple(sorted(floors, key=lambda f: order[f.name])),
-        notes=told_once(_notes(sets, [*rows, *aims, *floors], differences, level)),
+        notes=told_once([*_notes(sets, [*rows, *aims, *floors], differences, level), *lacking]),
+        classes=tuple(by_class),
         settings={
             "seed": seed,
             "level": level,
@@ -127,6 +151,7 @@ def compare(
             "measures": list(study.labels.values()),
             "real": _described(target),
             "candidates": [_described(candidate) for candidate in made],
+            "held_out": None if third is None else _described(third),
             "device": str(where),
             "versions": {
                 "assay": __version__,
@@ -161,10 +186,22 @@ def _under(progress: Progress, what: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(what, done, total)
 
 
-def _check(sets: Sequence[ComparedSet], wanted: Sequence[Measure], floor: bool) -> None:
+def _defaults(held_out: Any) -> tuple[str, ...]:
+    return DEFAULT_MEASURES if held_out is None else (*DEFAULT_MEASURES, *HELD_OUT_MEASURES)
+
+
+def _held_out_name(opened: Sequence[Opened]) -> str:
+    taken = {one.name for one in opened}
+    return next(name for name in ("held-out", "held-out (held out)", "held-out set") if name not in taken)
+
+
+def _check(
+    sets: Sequence[ComparedSet], held_out: ComparedSet | None, wanted: Sequence[Measure], floor: bool
+) -> None:
     """What can be said of all sets before the first number is computed."""
     target = sets[0]
-    for other in sets[1:]:
+    everything = list(sets) if held_out is None else [*sets, held_out]
+    for other in everything[1:]:
         if other.width != target.width:
             raise DataError(
                 f"{target.name} has {target.width} features and {other.name} {other.width}: "
@@ -172,7 +209,12 @@ def _check(sets: Sequence[ComparedSet], wanted: Sequence[Measure], floor: bool) 
             )
     for measure in wanted:
         need = fewest_samples(measure)
-        for k, one in enumerate(sets):
+        if len(measure.sides) == 3 and held_out is None:
+            raise UsageError(
+                f"{printed_name(measure)} needs real images that the generator was not trained on: give them as "
+                "--held-out / held_out, or leave the measure out"
+            )
+        for k, one in enumerate(everything if len(measure.sides) == 3 else sets):
             halved = floor and k == 0 and len(measure.sides) == 2
             least = 2 * need if halved else need
             if len(one) < least:

@@ -41,6 +41,10 @@ SHORT: Mapping[str, Measure | Joint] = MappingProxyType(
 )
 
 
+DEFAULT_MEASURES = ("fd", "kd", "prdc")
+HELD_OUT_MEASURES = ("authenticity",)  # what tells memorising from generalising
+
+
 def measures_by_name(wanted: str | Measure | Joint | Sequence[str | Measure | Joint]) -> list[Measure]:
     """The measures that names mean, in their order, each once; a joint is its members.
 
@@ -60,7 +64,7 @@ def measures_by_name(wanted: str | Measure | Joint | Sequence[str | Measure | Jo
 
     Raises:
         UsageError: an unknown name, with the nearest known one; nothing wanted; two measures of one name; a measure
-            of more than two sets.
+            of more than three sets.
     """
     entries = [wanted] if isinstance(wanted, (str, Measure, Joint)) else list(wanted)
     found: dict[str, Measure] = {}
@@ -70,9 +74,10 @@ def measures_by_name(wanted: str | Measure | Joint | Sequence[str | Measure | Jo
             same = found.setdefault(name, measure)
             if same.function is not measure.function or same.options != measure.options:
                 raise UsageError(f"measures: two different measures are called {name!r}; rename one of them")
-            if len(measure.sides) > 2:
+            if len(measure.sides) > 3:
                 raise UsageError(
-                    f"measures: {name} takes {len(measure.sides)} sets; compare has a real and a generated one"
+                    f"measures: {name} takes {len(measure.sides)} sets; compare has a real, a generated and a held-out "
+                    "one"
                 )
     if not found:
         raise UsageError(f"measures: none given; known are {', '.join(SHORT)}")

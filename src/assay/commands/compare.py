@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .arguments import listed
 from .printing import pipe_width, plain_warnings
 from .targets import writable_target
 
@@ -22,9 +23,18 @@ def command() -> Any:
         features: str = Option(
             "efficientnet-lite0", help="What turns images into features; also pixels, pixels:SIZE."
         ),
-        measures: str = Option(
-            "fd,kd,prdc",
-            help="Comma-separated: fd, kd, precision, recall, density, coverage, prdc, authenticity, vendi, is, mifd.",
+        measures: str | None = Option(
+            None,
+            help="Comma-separated, by default fd,kd,prdc; also precision, recall, density, coverage, authenticity, "
+            "vendi, is, mifd.",
+        ),
+        held_out: str | None = Option(
+            None,
+            metavar="SET",
+            help="Real images the generator was not trained on (REAL being what it was): memorised or general?",
+        ),
+        classes: str | None = Option(
+            None, metavar="HOW", help="Also class by class: auto, folders, or a CSV with name and label."
         ),
         seed: int = Option(0, help="Of the random splits."),
         level: float = Option(0.95, help="Of the intervals."),
@@ -54,7 +64,9 @@ def command() -> Any:
                 real,
                 generated,
                 features=features,
-                measures=[name for name in (part.strip() for part in measures.split(",")) if name],
+                measures=None if measures is None else listed(measures),
+                held_out=held_out,
+                classes=classes,
                 floor=floor,
                 level=level,
                 paired=paired,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..comparison import Comparison, Floor, Row
 from ..errors import MissingExtra
+from .class_table import class_tables
+from .columns import Line, print_lines
 from .numbers import value_and_interval
+from .published import published_lines
 from .sentences import decisions
 
 if TYPE_CHECKING:
@@ -36,27 +38,20 @@ def print_comparison(found: Comparison, console: Console) -> None:
     from rich.text import Text
 
     unicode = "utf" in (console.encoding or "").lower()
+    arrows = ARROWS if unicode else ASCII_ARROWS
     console.print(Text(_headline(found)))
-    console.print()
-    _print_table(table(found, ARROWS if unicode else ASCII_ARROWS), console)
+    for lines in (published_lines(found, arrows), table(found, arrows), *class_tables(found, arrows)):
+        if lines:
+            console.print()
+            print_lines(lines, console)
     for heading, sentences in decisions(found):
         console.print()
         console.print(Text(heading, style="bold"))
         for line in sentences:
             _hanging(console, line, "  ", "    ")
-    lines = _legend(found, unicode) + [str(note) for note in found.notes]
-    if lines:
-        console.print()
-    for line in lines:
+    console.print()
+    for line in [*_legend(found, arrows), *map(str, found.notes)]:
         _hanging(console, line, "", "  ", style="dim")
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the table: a heading over a section, or a name and its numbers."""
-
-    name: str
-    cells: tuple[str, ...] = ()
 
 
 def table(found: Comparison, arrows: Mapping[str, str]) -> list[Line]:
@@ -83,29 +78,6 @@ def _numbers(row: Row | Floor, arrows: Mapping[str, str], *more: str) -> Line:
     return Line(f"  {row.name}", (arrows[row.direction], *value_and_interval(row.estimate), *more))
 
 
-def _print_table(lines: Sequence[Line], console: Console) -> None:
-    """Numbers in columns, as narrow as they are; a name too long for what is left of the line has its own."""
-    from rich.text import Text
-
-    columns = max(len(line.cells) for line in lines)
-    widths = [max(len(line.cells[k]) for line in lines if len(line.cells) > k) for k in range(columns)]
-    longest = max(len(line.name) for line in lines if line.cells)
-    gap = "  " if longest + sum(widths) + 2 * columns <= console.width else " "
-    name_width = min(longest, max(10, console.width - sum(widths) - len(gap) * columns))
-    for number, line in enumerate(lines):
-        heading = number == 0 or not line.cells
-        text = Text(line.name, style="bold" if heading else "")
-        if line.cells:
-            if len(line.name) > name_width:
-                console.print(text, soft_wrap=True)
-                text = Text()
-            text.append(" " * (name_width - len(text)))
-            for k, (cell, width) in enumerate(zip(line.cells, widths, strict=False)):
-                text.append(gap + cell.rjust(width), style="bold" if heading or k == 1 else "")
-        text.rstrip()
-        console.print(text, soft_wrap=True)
-
-
 def multiple(row: Row) -> str:
     """`3.2x`; `>120x` where only a bound is known; two digits, as a ratio of noisy values has no more."""
     if row.multiple is None:
@@ -127,8 +99,7 @@ def _candidate_heading(row: Row, found: Comparison) -> str:
     return row.candidate
 
 
-def _legend(found: Comparison, unicode: bool) -> list[str]:
-    arrows = ARROWS if unicode else ASCII_ARROWS
+def _legend(found: Comparison, arrows: Mapping[str, str]) -> list[str]:
     used = sorted({row.direction for row in found.rows}, reverse=True)
     lines = [
         "; ".join(f"{arrows[d]} {d}" for d in used)
