@@ -151,8 +151,37 @@ def benchmark_table(content: dict[str, Any]) -> str:
     return "\n".join([f"Measured on: {machine}." if machine else "", *out])
 
 
+def protocol_table(rows: list[dict[str, Any]]) -> str:
+    """Each package on each set of images."""
+    compared = [r for r in rows if "peer" in r]
+    head = "| package | protocol | images | FD | features |\n|---|---|---|---|---|"
+    return "\n".join(
+        [
+            head,
+            *(
+                f"| {r['peer']} {r['version']} | `{r['protocol']}` | {r['count']} and {r['count']} of {r['case']} "
+                f"| {r['difference']:.1e} | {r['features']:.1e} |"
+                for r in compared
+            ),
+        ]
+    )
+
+
+def resizing_table(rows: list[dict[str, Any]]) -> str:
+    """What each rule of resizing does to the same distance."""
+    shown = [r for r in rows if "resize" in r]
+    named = list(dict.fromkeys(r["case"] for r in shown))
+    lines = [f"| resizing | {' | '.join(named)} |", "|---" * (len(named) + 1) + "|"]
+    for resize in dict.fromkeys(r["resize"] for r in shown):
+        found = {r["case"]: r["beside_clean"] for r in shown if r["resize"] == resize}
+        lines.append(f"| `{resize}` | {' | '.join(f'{found[case]:+.1%}' for case in named)} |")
+    return "\n".join(lines)
+
+
 FIGURES: dict[str, tuple[str, Callable[[Any], str], str]] = {
     "error-budgets": ("docs/error_budgets.json", budget_table, "python docs/error_budgets.py --write"),
+    "protocols": ("docs/protocols.json", protocol_table, "python docs/protocols.py --write"),
+    "resizing": ("docs/protocols.json", resizing_table, "python docs/protocols.py --write"),
     "coverage": ("studies/coverage.json", coverage_table, "python studies/coverage.py"),
     "benchmarks": ("benchmarks/results.json", benchmark_table, "python -m benchmarks.run"),
 }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
 
 import pytest
@@ -35,5 +37,9 @@ def normal(generator: torch.Generator) -> Callable[..., Tensor]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if "ASSAY_HOME" not in os.environ:  # tests leave the user's own cache alone, and share one
+        home = tempfile.TemporaryDirectory(prefix="assay-tests-")
+        config.add_cleanup(home.cleanup)
+        os.environ["ASSAY_HOME"] = home.name
     # torch.compile itself instantiates autograd functions while it traces them, and warns of doing so
     config.addinivalue_line("filterwarnings", "ignore:.*should not be instantiated:DeprecationWarning")

@@ -19,19 +19,11 @@ CONTRACT = {
     "resample", "spread", "stream", "version", "written_whole",
 }  # fmt: skip
 MAIN_JOB = {
-    "commands",
-    "check",
-    "class_labels",
-    "cli",
-    "compare",
-    "compared_sets",
-    "comparison",
-    "measure_by_name",
-    "set_names",
-    "study",
-    "__main__",
-    "__init__",
-}
+    "__init__", "__main__", "before_measuring", "check", "class_labels", "cli", "clip_scores",
+    "commands", "comparability", "compare", "compared_reference", "compared_sets", "comparison",
+    "comparison_notes", "counted_alike", "make_reference", "measure_by_name", "opened_sets",
+    "published_values", "set_facts", "set_names", "set_up", "stored_alike", "study",
+}  # fmt: skip
 
 # what a room may import of assay, beside itself
 MAY = {
@@ -39,7 +31,9 @@ MAY = {
     "statistics": {"errors", "scale", "written_whole"},
     "sets": CONTRACT | {"scale", "statistics"},
     "data": {"errors"},
-    "features": {"errors", "checks", "data", "devices", "home", "written_whole"},
+    "features": {"errors", "checks", "data", "devices", "home", "scale", "written_whole"},
+    "references": {"errors", "sets", "statistics", "written_whole"},
+    "images": CONTRACT,
     "report": {"errors", "written_whole", "note", "comparison", "estimate", "measure_by_name"},
     "adapters": CONTRACT | {"statistics"},
 }
@@ -119,5 +113,11 @@ def test_importing_assay_imports_nothing_heavy() -> None:
         "scipy",
         "sklearn",
         "pandas",
+        "pyarrow",
+        "fsspec",
+        "timm",
+        "open_clip",
+        "transformers",
+        "torchvision",
     }
     assert not heavy & set(loaded)

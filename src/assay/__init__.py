@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from . import scale, sets, statistics
+from . import images, scale, sets, statistics
 from .compare import compare
 from .comparison import Comparison
 from .errors import DataError, MissingExtra, UsageError
 from .estimate import Estimate, difference
+from .images import clip_score
 from .joint import Joint, joint
 from .measure import Measure, measure
+from .note import Note
+from .pairs import PairMeasure, pair_measure
 from .per_class import per_class
 from .scale.kernels import Kernel, polynomial, rbf
 from .sets import (
     authenticity,
+    cmmd,
     coverage,
+    data_copying,
     density,
+    feature_likelihood_score,
     frechet_distance,
     inception_score,
     kernel_distance,
     median_bandwidth,
     memorization_informed_frechet_distance,
+    overfitting_gap,
     prdc,
     realism,
     vendi_score,
@@ -37,21 +44,30 @@ __all__ = [
     "MissingExtra",
     "Moments",
     "Neighbours",
+    "Note",
+    "PairMeasure",
     "Samples",
     "UsageError",
     "__version__",
     "authenticity",
+    "clip_score",
+    "cmmd",
     "compare",
     "coverage",
+    "data_copying",
     "density",
     "difference",
+    "feature_likelihood_score",
     "frechet_distance",
+    "images",
     "inception_score",
     "joint",
     "kernel_distance",
     "measure",
     "median_bandwidth",
     "memorization_informed_frechet_distance",
+    "overfitting_gap",
+    "pair_measure",
     "per_class",
     "polynomial",
     "prdc",

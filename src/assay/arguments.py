@@ -66,11 +66,11 @@ def statistics_of(
     return statistics, dtype
 
 
-def reference_of(measure: Measure, value: Any) -> Any:
-    """The statistic of a fixed real side."""
+def reference_of(measure: Measure, value: Any, name: str = "reference") -> Any:
+    """The statistic of a fixed side."""
     if isinstance(value, measure.statistic):
         return value
-    samples, _ = samples_of(measure, "reference", value, None)
+    samples, _ = samples_of(measure, name, value, None)
     return measure.statistic.of(samples.detach())  # type: ignore[attr-defined]
 
 

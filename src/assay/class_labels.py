@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .compared_sets import ComparedSet, Opened
+from .compared_sets import ComparedSet
 from .errors import DataError, UsageError
+from .opened_sets import Opened
 
 Classes = str | os.PathLike[str] | Mapping[str, Any]
 
@@ -38,7 +39,9 @@ def labelled(one: ComparedSet, opened: Opened, classes: Classes) -> ComparedSet:
     elif opened.source is not None:
         from .data import labels_of
 
-        given = _as_texts(labels_of(opened.source, classes))
+        own = opened.source.labels is not None
+        how = (None if own else "folders") if classes == "auto" else classes
+        given = _as_texts(labels_of(opened.source, how))
     else:
         raise UsageError(
             f"classes: {one.name} is features, which have no folders; give labels by set, "

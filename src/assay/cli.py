@@ -33,10 +33,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except KeyboardInterrupt:
         return _failed("stopped by Ctrl-C", INTERRUPTED)
-    except (UsageError, MissingExtra) as error:
-        return _failed(str(error), USAGE)
-    except DataError as error:
-        return _failed(str(error), DATA)
+    except (UsageError, MissingExtra, DataError) as error:
+        status = DATA if isinstance(error, DataError) else USAGE
+        return status if _told_by_another_process(error) else _failed(str(error), status)
     except OSError as error:
         return _failed(str(error), DATA)
     except MemoryError:
@@ -71,6 +70,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _told_by_another_process(error: Exception) -> bool:
+    from .scale.ranks import told_elsewhere
+
+    return told_elsewhere(error)
+
+
 def _failed(message: str, status: int) -> int:
     if os.environ.get("ASSAY_TRACEBACK") == "1":
         import traceback
@@ -84,7 +89,7 @@ def _failed(message: str, status: int) -> int:
 def _app() -> typer.Typer:
     import typer
 
-    from .commands import check, compare
+    from .commands import cache, check, clip_score, compare, features, merge, stats
 
     app = typer.Typer(
         name="assay",
@@ -111,5 +116,10 @@ def _app() -> typer.Typer:
 
     app.callback()(root)
     app.command("compare")(compare.command())
+    app.command("stats")(stats.command())
+    app.command("merge")(merge.command())
+    app.command("clip-score")(clip_score.command())
+    app.add_typer(cache.commands())
+    app.add_typer(features.features_app(), name="features")
     app.command("check")(check.command())
     return app

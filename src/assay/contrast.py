@@ -12,6 +12,7 @@ from torch import Tensor
 from .checks import sane
 from .errors import UsageError
 from .scale.precision import full_precision
+from .statistics.moments import POPULATION
 
 if TYPE_CHECKING:
     from .measure import Measure
@@ -46,6 +47,11 @@ class Sampled:
 
     def total(self) -> float:
         return float(self.exact.weight) if self.exact is not None else float(self.filled().sum())
+
+    def known_total(self) -> float | None:
+        """None where the statistic is a population's, or does not say of how many samples it is."""
+        total = self.total()
+        return None if self.exact is not None and total >= POPULATION else total
 
     @property
     def width(self) -> int:

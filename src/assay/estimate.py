@@ -47,8 +47,8 @@ class Estimate:
             sample size), within the measure's bounds.
         level: the interval's coverage.
         method: how bias and spread were found, and what was taken as exact.
-        n_x, n_y: total counts of the sides; None for a side the measure does not have. A held-out third side's count
-            is not among them.
+        n_x, n_y: total counts of the sides; None for a side the measure does not have, and for statistics that do not
+            say. A held-out third side's count is not among them.
         notes: what a reader must know before using the number.
     """
 
@@ -182,7 +182,8 @@ def _result(measure: Measure, plan: Plan, contrast: Contrast, spread: Spread) ->
     if exact:
         how += f"; {', '.join(exact)} taken as exact"
     totals = {
-        side: plan.sampled[name].total() for side, name in zip(measure.sides, contrast[0].sets, strict=True)
+        side: plan.sampled[name].known_total()
+        for side, name in zip(measure.sides, contrast[0].sets, strict=True)
     }
     return Estimate(
         value=spread.value,

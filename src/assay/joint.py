@@ -83,18 +83,20 @@ class Joint:
             bound,
             sampled_of(self.measures[0], sets, weights, groups),
             level=level,
-            paired=paired,
+            paired=self.measures[0].sides[:2] if paired else (),
             splits=splits,
             half_samples=half_samples,
             generator=generator,
         )
         return {m.name: estimates[0] for m, estimates in zip(bound, found, strict=True)}
 
-    def metric(self, *, reference: Any = None, **options: Any) -> Metric[dict[str, Tensor]]:
+    def metric(
+        self, *, reference: Any = None, held_out: Any = None, **options: Any
+    ) -> Metric[dict[str, Tensor]]:
         """An accumulator whose `compute()` gives the values by name."""
         self._sort(options)
         names = [m.name for m in self.measures]
-        return Metric(self.measures, options, reference, partial(_by_name, names))
+        return Metric(self.measures, options, (reference, held_out), partial(_by_name, names))
 
     def _bound(self, options: Mapping[str, Any]) -> list[Measure]:
         return [m.with_options(**{k: v for k, v in options.items() if k in m.options}) for m in self.measures]

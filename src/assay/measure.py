@@ -40,6 +40,7 @@ def measure(
     unbiased: bool | Callable[..., bool] = False,
     degenerate: bool = False,
     halves: bool = True,
+    given: Sequence[str] = (),
     enough: Callable[[int], int] | None = None,
     domain: Domain = "features",
     exceptions: Mapping[str, str] = MappingProxyType({}),
@@ -47,8 +48,9 @@ def measure(
 ) -> Callable[[Callable[..., Tensor]], Measure]:
     """Make a measure of a plain function of statistics.
 
-    The function's positional parameters are its sets (`x` the real one, `y` the generated one; or one of them), its
-    keyword-only parameters the measure's options.
+    The function's positional parameters are its sets (`x` the real one, `y` the generated one; or one of them; a third
+    one is real data that the generator has not seen, then `x` is what it was trained on), its keyword-only parameters
+    the measure's options.
 
     Args:
         statistic: what the function needs to know of each set; tensors are turned into it.
@@ -64,13 +66,15 @@ def measure(
             so that near agreement the spread is of second order, which influences count twice; it is then taken out.
         halves: False where random halves cannot stand for the sets (copies would be parted from their originals): the
             bias is then not corrected.
+        given: sides that are what they are and not drawn again, such as the set a generator was trained on: `estimate`
+            takes them as exact.
         enough: from the number of features, the number of samples below which the value is mostly sample-size bias.
         domain: what the samples are: any features, or probabilities that sum to 1.
         exceptions: laws every measure keeps that this one does not, by name, each with its reason.
         null: a fast null distribution for `permutation_test`: (pooled samples, first side's counts (n, B), options).
 
     Raises:
-        UsageError: at the definition, where the function has no set, or an option without a default.
+        UsageError: at the definition, where the function has no set or more than three, or an option without a default.
     """
 
     def decorate(function: Callable[..., Tensor]) -> Measure:
@@ -81,10 +85,20 @@ def measure(
             raise UsageError(
                 f"{function.__name__}: a measure takes at least one set as a positional parameter"
             )
+        for name in given:
+            if name not in sides:
+                raise UsageError(
+                    f"{function.__name__}: given: {name!r} is no side; they are {', '.join(sides)}"
+                )
+        if len(sides) > 3:
+            raise UsageError(
+                f"{function.__name__}: a measure takes the real set, the generated one and a held-out one at most, "
+                f"got {', '.join(sides)}; options go after a *"
+            )
         for name, default in options.items():
             if default is inspect.Parameter.empty:
                 raise UsageError(f"{function.__name__}: the option {name!r} needs a default")
-            if name in RESERVED or name.startswith("weights_"):
+            if name in RESERVED or name.startswith(("weights_", "clusters_")):
                 raise UsageError(
                     f"{function.__name__}: {name!r} means something else already; rename the option"
                 )
@@ -104,6 +118,7 @@ def measure(
             unbiased=unbiased,
             degenerate=degenerate,
             halves=halves,
+            given=tuple(given),
             enough=enough,
             domain=domain,
             exceptions=MappingProxyType(dict(exceptions)),
@@ -115,9 +130,9 @@ def measure(
 
 
 # keywords of the verbs, which no option may shadow
-RESERVED = frozenset(
-    ("of", "level", "paired", "clusters_x", "clusters_y", "splits", "half_samples", "generator")
-) | frozenset(("reference", "population", "memory", "permutations"))
+RESERVED = frozenset(("of", "level", "paired", "splits", "half_samples", "generator")) | frozenset(
+    ("reference", "held_out", "population", "memory", "permutations")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +161,7 @@ class Measure:
     unbiased: bool | Callable[..., bool] = field(repr=False)
     degenerate: bool = field(repr=False)
     halves: bool = field(repr=False)
+    given: tuple[str, ...] = field(repr=False)
     enough: Callable[[int], int] | None = field(repr=False)
     domain: Domain
     exceptions: Mapping[str, str] = field(repr=False)
@@ -162,7 +178,7 @@ class Measure:
 
         Args:
             sets: one a side, in order: features (n, d) as a tensor or array, or the measure's statistic.
-            keywords: `weights_x`, `weights_y` (counts), and the measure's options by name.
+            keywords: `weights_x`, `weights_y` and so on by the sides' names (counts), and the measure's options.
 
         Raises:
             UsageError: a wrong shape, width, dtype or option; an empty set.
@@ -197,7 +213,8 @@ class Measure:
         Args:
             sets: features (n, d) a side; a side given as a statistic is treated as exact.
             level: the interval's coverage.
-            paired: row i of x and row i of y come from one unit (an image and its reconstruction).
+            paired: row i of x and row i of y come from one unit (an image and its reconstruction); a held-out set is
+                never part of a pair.
             splits: random half-splits that the bias is estimated from (two more evaluations each).
             half_samples: how many half-samples the spread of a measure that is not smooth is read from.
             generator: for the splits; the default always draws the same ones.
@@ -214,7 +231,7 @@ class Measure:
             [self.with_options(**options)],
             sampled,
             level=level,
-            paired=paired,
+            paired=self.sides[:2] if paired else (),
             splits=splits,
             half_samples=half_samples,
             generator=generator,
@@ -227,7 +244,7 @@ class Measure:
 
         Args:
             sets: as in the call, the side asked about as samples.
-            of: "x" or "y".
+            of: "x" or "y", or the name of the held-out side.
             keywords: weights and options.
 
         Raises:
@@ -239,35 +256,41 @@ class Measure:
             raise UsageError(f"of: expected one of {', '.join(map(repr, self.sides))}, got {of!r}")
         return influences(self.with_options(**options), sampled_of(self, sets, weights, {}), of)
 
-    def metric(self, *, reference: Any = None, **options: Any) -> Metric[Tensor]:
+    def metric(self, *, reference: Any = None, held_out: Any = None, **options: Any) -> Metric[Tensor]:
         """An accumulator: `update(batch)`, `compute()`, `corrected()`, `merge(other)`, `reset()`.
 
         Args:
             reference: the real side, as features or a statistic; without it, `update_reference(batch)` streams it.
+            held_out: the third side of a measure of three sets; without it, `update_held_out(batch)` streams it.
             options: the measure's options.
         """
         known(self, options)
-        return Metric([self], options, reference, operator.itemgetter(0))
+        return Metric([self], options, (reference, held_out), operator.itemgetter(0))
 
-    def objective(self, *, reference: Any = None, **options: Any) -> Objective:
+    def objective(self, *, reference: Any = None, held_out: Any = None, **options: Any) -> Objective:
         """A module to minimise: the value (minus it where the best is the maximum) of a batch against a reference.
 
         The batch is the whole population here. The reference's tensors are the module's buffers.
 
         Args:
             reference: the real side, as features or a statistic; not for measures of one set.
+            held_out: the third side of a measure of three sets, likewise.
             options: the measure's options.
 
         Raises:
-            UsageError: for a measure that is piecewise constant in the samples: its gradient is zero everywhere.
+            UsageError: for a measure without a gradient, such as one that is piecewise constant in the samples.
         """
         known(self, options)
         if not self.differentiable:
-            raise UsageError(
-                f"{self.name} is piecewise constant in the samples: its gradient is zero almost everywhere, so there "
-                "is nothing to minimise along; use kernel_distance or frechet_distance as the objective"
+            why = self.exceptions.get(
+                "gradient_is_right",
+                "it is piecewise constant in the samples, and the gradient zero almost everywhere",
             )
-        return Objective(self.with_options(**options), reference)
+            raise UsageError(
+                f"{self.name} has no gradient to minimise along ({why}); use kernel_distance or frechet_distance as "
+                "the objective"
+            )
+        return Objective(self.with_options(**options), reference, held_out)
 
     def permutation_test(
         self,
@@ -291,7 +314,10 @@ class Measure:
         """
         known(self, options)
         if len(self.sides) != 2:
-            raise UsageError(f"permutation_test: {self.name} takes one set, and there is nothing to relabel")
+            count = "one set" if len(self.sides) == 1 else "three sets"
+            raise UsageError(
+                f"permutation_test: {self.name} takes {count}; only the labels of two can be exchanged"
+            )
         return permutation_test(
             self.with_options(**options), as_samples(x, "x"), as_samples(y, "y"), permutations, generator
         )

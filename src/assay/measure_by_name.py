@@ -12,12 +12,16 @@ from .joint import Joint
 from .measure import Measure
 from .sets import (
     authenticity,
+    cmmd,
     coverage,
+    data_copying,
     density,
+    feature_likelihood_score,
     frechet_distance,
     inception_score,
     kernel_distance,
     memorization_informed_frechet_distance,
+    overfitting_gap,
     prdc,
     precision,
     recall,
@@ -37,12 +41,16 @@ SHORT: Mapping[str, Measure | Joint] = MappingProxyType(
         "vendi": vendi_score,
         "is": inception_score,
         "mifd": memorization_informed_frechet_distance,
+        "cmmd": cmmd,
+        "ct": data_copying,
+        "fls": feature_likelihood_score,
+        "gap": overfitting_gap,
     }
 )
 
 
 DEFAULT_MEASURES = ("fd", "kd", "prdc")
-HELD_OUT_MEASURES = ("authenticity",)  # what tells memorising from generalising
+HELD_OUT_MEASURES = ("authenticity", "ct", "fls", "gap")  # what tells memorising from generalising
 
 
 def measures_by_name(wanted: str | Measure | Joint | Sequence[str | Measure | Joint]) -> list[Measure]:
@@ -58,6 +66,10 @@ def measures_by_name(wanted: str | Measure | Joint | Sequence[str | Measure | Jo
     | `vendi` | `vendi_score` |
     | `is` | `inception_score` |
     | `mifd` | `memorization_informed_frechet_distance` |
+    | `cmmd` | itself; of unit-length CLIP embeddings |
+    | `ct` | `data_copying`; needs a held-out set |
+    | `fls` | `feature_likelihood_score`; needs a held-out set |
+    | `gap` | `overfitting_gap`; needs a held-out set |
 
     Args:
         wanted: short or full names, or measures themselves (with options, or of your own).
@@ -98,6 +110,11 @@ def printed_name(measure: Measure) -> str:
         f"{k}={_shown(v)}" for k, v in measure.options.items() if v is not usual.get(k) and v != usual.get(k)
     ]
     return f"{name}({', '.join(changed)})" if changed else name
+
+
+def measure_key(measure: Measure) -> str:
+    """One measure with its options, as a text."""
+    return f"{measure.name}|{sorted(measure.options.items(), key=str)}"
 
 
 def fewest_samples(measure: Measure) -> int:

@@ -17,53 +17,60 @@ if TYPE_CHECKING:
 class Objective(torch.nn.Module):
     """The value of a batch against a fixed reference, to be minimised; minus the value where the best is the maximum.
 
-    The reference's tensors are buffers: they move with `.to(device)` and live in the state dict. What can be computed
+    The fixed sides' tensors are buffers: they move with `.to(device)` and live in the state dict. What can be computed
     of the reference alone is computed once. Only shapes are checked, so that a step compiles and never waits for a
     GPU's values.
     """
 
-    def __init__(self, measure: Measure, reference: Any = None) -> None:
+    def __init__(self, measure: Measure, reference: Any = None, held_out: Any = None) -> None:
         super().__init__()
         self.measure = measure
-        two = len(measure.sides) > 1
-        if two and reference is None:
+        count = len(measure.sides)
+        if count > 1 and reference is None:
             raise UsageError(
                 f"{measure.name}.objective: needs reference= (the real side), as features or a statistic"
             )
-        if not two and reference is not None:
+        if count == 1 and reference is not None:
             raise UsageError(f"{measure.name}.objective: takes no reference; it is a measure of one set")
-        self._names: tuple[str, ...] = ()
-        self._kept: Any = None
-        if two:
-            tensors = reference_of(measure, reference).tensors()
-            self._names = tuple(tensors)
-            for name, tensor in tensors.items():
-                self.register_buffer(f"reference_{name}", tensor.detach().clone())
-            self._refresh()
+        if (count > 2) != (held_out is not None):
+            raise UsageError(
+                f"{measure.name}.objective: needs held_out= (the third side), as features or a statistic"
+                if count > 2
+                else f"{measure.name}.objective: takes no held_out set; its sides are {', '.join(measure.sides)}"
+            )
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._kept: dict[str, Any] = {}
+        for side, value in (("reference", reference), ("held_out", held_out)):
+            if value is not None:
+                tensors = reference_of(measure, value, side).tensors()
+                self._names[side] = tuple(tensors)
+                for name, tensor in tensors.items():
+                    self.register_buffer(f"{side}_{name}", tensor.detach().clone())
+        self._refresh()
+
+    def _buffers_of(self, side: str) -> dict[str, Tensor]:
+        return {name: getattr(self, f"{side}_{name}") for name in self._names[side]}
 
     def _refresh(self) -> None:
-        tensors = {name: getattr(self, f"reference_{name}") for name in self._names}
-        self._kept = self.measure.statistic.from_tensors(tensors)  # type: ignore[attr-defined]
-        prepare = getattr(self._kept, "prepare", None)
-        if prepare is not None:
-            self._kept = prepare()
+        for side in self._names:
+            kept: Any = self.measure.statistic.from_tensors(self._buffers_of(side))  # type: ignore[attr-defined]
+            prepare = getattr(kept, "prepare", None)
+            self._kept[side] = kept if prepare is None else prepare()
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """Moved: what is derived of the reference is derived again. Cast: the reference keeps its precision."""
-        exact = {name: getattr(self, f"reference_{name}") for name in self._names}
+        exact = {f"{s}_{name}": t for s in self._names for name, t in self._buffers_of(s).items()}
         out: Any = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, before in exact.items():
-            after = getattr(self, f"reference_{name}")
+            after = getattr(self, name)
             if after.dtype != before.dtype:
-                setattr(self, f"reference_{name}", before.to(after.device))
-        if self._names:
-            self._refresh()
+                setattr(self, name, before.to(after.device))
+        self._refresh()
         return out
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
-        if self._names:
-            self._refresh()
+        self._refresh()
 
     def forward(self, batch: Tensor, weights: Tensor | None = None) -> Tensor:
         """The loss, a scalar of the batch's precision.
@@ -72,8 +79,10 @@ class Objective(torch.nn.Module):
             batch: (n, d) features of the generated side, with gradient.
             weights: (n,) counts.
         """
-        keywords = {} if weights is None else {f"weights_{self.measure.sides[-1]}": weights}
-        sets = (self._kept, batch) if self._names else (batch,)
+        sides = self.measure.sides
+        keywords = {} if weights is None else {f"weights_{sides[:2][-1]}": weights}
+        sets: list[Any] = list(self._kept.values())
+        sets.insert(1, batch)  # after the real side, where there is one
         value = self.measure(*sets, **keywords)
         return value if self.measure.best == "min" else -value
 

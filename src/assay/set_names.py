@@ -9,6 +9,7 @@ from typing import Any
 
 from .errors import UsageError
 
+GENERATOR = "python:"  # before the name of a function that makes images
 FILES = (".npy", ".npz", ".safetensors", ".zip", ".tar", ".parquet")
 
 
@@ -43,6 +44,13 @@ def name_of(given: Any, default: str) -> str:
 
 
 def _parts(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    text = os.fspath(path)
+    if "://" in text:
+        from .data import without_credentials
+
+        return tuple(part for part in without_credentials(text).partition("://")[2].split("/") if part)
+    if text.startswith(GENERATOR):
+        return (text.removeprefix(GENERATOR),)
     whole = Path(os.path.abspath(os.fspath(path)))  # "." and ".." have names too
     return tuple(part for part in whole.parts if part != whole.anchor)
 

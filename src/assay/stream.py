@@ -52,14 +52,14 @@ class Metric(Generic[R]):
     """A streaming measure. The samples of each side go at random into two halves, whose values give the bias.
 
     Made by `Measure.metric` or `Joint.metric`; `update` streams the generated side, `update_reference` the real one
-    where no reference was given.
+    and `update_held_out` a third one, where they were not given whole.
     """
 
     def __init__(
         self,
         measures: Sequence[Measure],
         options: Mapping[str, Any],
-        reference: Any,
+        fixed: tuple[Any, Any],
         shape: Callable[[list[Tensor]], R],
     ) -> None:
         self._measures = [
@@ -69,15 +69,19 @@ class Metric(Generic[R]):
         first = self._measures[0]
         self._statistic: Any = first.statistic
         self._sides = first.sides
-        self._exact: Any = None
-        if reference is not None:
-            if len(self._sides) < 2:
-                raise UsageError(f"reference: {first.name} is a measure of one set and takes none")
-            if not isinstance(reference, self._statistic):
-                samples = as_samples(reference, "reference")
-                sane(samples, "reference", first.domain)
-                reference = first.statistic.of(samples.detach())  # type: ignore[attr-defined]
-            self._exact = reference
+        self._made = self._sides[:2][-1]  # the generated side
+        self._exact: dict[str, Any] = {}
+        for name, at, value in (("reference", 0, fixed[0]), ("held_out", 2, fixed[1])):
+            if value is None:
+                continue
+            if at + 1 > len(self._sides) or self._sides[at] == self._made:
+                how = "is a measure of one set" if len(self._sides) == 1 else "has no held-out side"
+                raise UsageError(f"{name}: {first.name} {how} and takes none")
+            if not isinstance(value, self._statistic):
+                samples = as_samples(value, name)
+                sane(samples, name, first.domain)
+                value = first.statistic.of(samples.detach())  # type: ignore[attr-defined]
+            self._exact[self._sides[at]] = value
         self.reset()
 
     def reset(self) -> None:
@@ -92,15 +96,23 @@ class Metric(Generic[R]):
         Raises:
             DataError: NaN or infinity, with the rows; the batch is then left out whole.
         """
-        self._add(self._sides[-1], batch, weights)
+        self._add(self._made, batch, weights)
 
     def update_reference(self, batch: Any, weights: Any = None) -> None:
         """Add a batch (n, d) of the real side."""
-        if self._exact is not None:
-            raise UsageError("update_reference: this metric was given a fixed reference")
         if len(self._sides) < 2:
             raise UsageError(f"update_reference: {self._measures[0].name} is a measure of one set")
+        if self._sides[0] in self._exact:
+            raise UsageError("update_reference: this metric was given a fixed reference")
         self._add(self._sides[0], batch, weights)
+
+    def update_held_out(self, batch: Any, weights: Any = None) -> None:
+        """Add a batch (n, d) of the held-out side."""
+        if len(self._sides) < 3:
+            raise UsageError(f"update_held_out: {self._measures[0].name} has no held-out side")
+        if self._sides[2] in self._exact:
+            raise UsageError("update_held_out: this metric was given a fixed held-out set")
+        self._add(self._sides[2], batch, weights)
 
     def merge(self, other: Metric[R]) -> None:
         """Add everything another metric of the same measure has seen, as another worker's."""
@@ -130,10 +142,7 @@ class Metric(Generic[R]):
         """
         whole = self._whole()
         halves = [
-            [
-                self._exact if side == self._sides[0] and self._exact is not None else self._half(side, h)
-                for side in self._sides
-            ]
+            [self._exact[side] if side in self._exact else self._half(side, h) for side in self._sides]
             for h in (0, 1)
         ]
         values = []
@@ -155,8 +164,7 @@ class Metric(Generic[R]):
         width = self._widths.setdefault(side, samples.shape[1])
         if width != samples.shape[1]:
             raise UsageError(f"{side}: this batch has {samples.shape[1]} features, those before {width}")
-        if self._exact is not None:
-            self._exact = on_device(self._exact, samples.device)
+        self._exact = {name: on_device(s, samples.device) for name, s in self._exact.items()}
         share = (torch.rand(len(samples), generator=self._generator) < 0.5).to(torch.float64)
         if counts is not None:
             halved = half_of_counts(counts, self._generator)
@@ -178,12 +186,13 @@ class Metric(Generic[R]):
     def _whole(self) -> list[Any]:
         statistics = []
         for side in self._sides:
-            if side == self._sides[0] and self._exact is not None:
-                statistics.append(self._exact)
+            if side in self._exact:
+                statistics.append(self._exact[side])
                 continue
             parts = [total for total in (pile.total() for pile in self._piles[side]) if total is not None]
             if not parts:
-                call = "update" if side == self._sides[-1] else "update_reference"
+                other = "update_reference" if side == self._sides[0] else "update_held_out"
+                call = "update" if side == self._made else other
                 raise DataError(f"{side}: nothing seen yet; call {call}(batch) first")
             statistics.append(parts[0] if len(parts) == 1 else parts[0].merge(parts[1]))
         return statistics

@@ -16,7 +16,7 @@ from .contrast import Contrast, Term
 from .errors import DataError, UsageError
 from .estimate import Estimate, estimate_all
 from .measure import Measure
-from .measure_by_name import fewest_samples, printed_name
+from .measure_by_name import fewest_samples, measure_key, printed_name
 from .note import Note
 from .scale import reporting
 
@@ -39,6 +39,7 @@ class Study:
         where: torch.device,
         progress: Progress | None,
     ) -> None:
+        self.wanted = tuple(wanted)
         self.labels = {id(m): f"{printed_name(m)}[{space}]" for m in wanted}
         self.two = _by_work([m for m in wanted if len(m.sides) == 2])
         self.one = _by_work([m for m in wanted if len(m.sides) == 1])
@@ -46,6 +47,10 @@ class Study:
         self.level, self.paired, self.seed = level, paired, seed
         self.where, self.progress = where, progress
         self.done, self.steps = 0, 0
+
+    def labels_of(self, space: str) -> dict[tuple[str, str], str]:
+        """(space, measure with its options) -> the name of its rows."""
+        return {(space, measure_key(m)): self.labels[id(m)] for m in self.wanted}
 
     def expect(self, floor: int, classes: int = 0) -> None:
         """How many steps there will be, so that progress can say which of them it is at."""

@@ -21,7 +21,6 @@ from assay.estimate import Estimate, estimate_all
 from assay.features import Features
 from assay.measure_by_name import measures_by_name
 from assay.set_names import candidates_of
-from assay.statistics import Moments, save
 
 
 def draw(n: int, d: int = 6, shift: float = 0.0, seed: int = 0) -> Tensor:
@@ -185,12 +184,6 @@ def test_names_say_what_made_the_features(tmp_path: Path) -> None:
         compare(tmp_path / "r.safetensors", {"g2": NEAR}, measures="fd")
     with pytest.raises(DataError, match="different versions of net"):
         compare(made(REAL), made(NEAR, fingerprint="other"), measures="fd")
-
-
-def test_a_statistic_on_disk_is_not_taken_for_features(tmp_path: Path) -> None:
-    save(Moments.of(REAL.double()), tmp_path / "m.safetensors")
-    with pytest.raises(DataError, match="holds the statistic Moments, not samples"):
-        compare(tmp_path / "m.safetensors", NEAR, measures="fd")
 
 
 def test_the_inception_score_needs_classes() -> None:

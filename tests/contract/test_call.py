@@ -31,7 +31,7 @@ MEASURES = [v for v in vars(sets).values() if isinstance(v, Measure)]
 
 
 def sets_for(m, normal, n=20, k=16, d=5):
-    z = [normal(size, d) + 0.2 * i for i, size in zip(range(len(m.sides)), (n, k), strict=False)]
+    z = [normal(size, d) + 0.2 * i for i, size in zip(range(len(m.sides)), (n, k, n), strict=False)]
     return [2 * t for t in z] if m.domain == "features" else [(2 * t).softmax(1) for t in z]
 
 

@@ -29,9 +29,10 @@ def test_any_batches_equal_one_shot(m):
         x, y = drawn(m, 50, 1), drawn(m, 8 + sum(sizes))
         w = torch.randint(1, 4, (len(y),), generator=torch.Generator().manual_seed(2)).double()
         batches = list(zip(y.split([8, *sizes]), w.split([8, *sizes]), strict=True))
-        two = len(m.sides) == 2
-        expected = m(x, y, weights_y=w) if two else m(y, weights_y=w)
-        fixed = m.metric(reference=x) if two else m.metric()
+        two, three = len(m.sides) > 1, len(m.sides) > 2
+        third = {"held_out": drawn(m, 40, 3)} if three else {}
+        expected = m(*([x] if two else []), y, *third.values(), weights_y=w)
+        fixed = m.metric(reference=x, **third) if two else m.metric()
         for batch, counts in batches:
             fixed.update(batch, counts)
         assert float(fixed.compute()) == pytest.approx(float(expected), rel=1e-8, abs=1e-9)
@@ -41,6 +42,9 @@ def test_any_batches_equal_one_shot(m):
         if two:
             left.update_reference(x[:1])
             right.update_reference(x[1:])
+        if three:
+            left.update_held_out(third["held_out"][:9])
+            right.update_held_out(third["held_out"][9:])
         left.merge(right)
         assert float(left.compute()) == pytest.approx(float(expected), rel=1e-8, abs=1e-9)
 

@@ -166,8 +166,11 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, folder):
         open_images(fake)
     with pytest.raises(UsageError, match="is a single image"):
         open_images(folder / "a.png")
-    with pytest.raises(UsageError, match="use load_features"):
+    with pytest.raises(DataError, match=r"not a whole \.npy file"):
         open_images(empty / "data.npy")
+    (empty / "data.safetensors").write_text("x")
+    with pytest.raises(UsageError, match="use load_features"):
+        open_images(empty / "data.safetensors")
     with pytest.raises(UsageError, match="a kind that is not read"):
         open_images(empty / "a.txt")
 
@@ -187,7 +190,7 @@ def test_arrays_of_images_in_either_layout():
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 5, 6), dtype=np.uint8)
     for given in (images, torch.from_numpy(images), np.ascontiguousarray(images.transpose(0, 2, 3, 1))):
         source = array_images(given)
-        assert source.names == ("0", "1", "2", "3")
+        assert list(source.names) == ["0", "1", "2", "3"] and source.names[-1] == "3"
         np.testing.assert_array_equal(source.decode(2), images[2].transpose(1, 2, 0))
     grey = array_images(images[:, :1])
     np.testing.assert_array_equal(grey.decode(1), np.repeat(images[1, 0][:, :, None], 3, 2))
@@ -221,3 +224,25 @@ def test_names_that_would_break_a_line_or_cannot_be_printed_are_escaped(tmp_path
     with pytest.raises(DataError) as caught:
         list(batches(source, transform=lambda image: image.astype(np.float32)))
     assert str(caught.value).isprintable() and "'a\\n\\x1b[31m.png' (empty file)" in str(caught.value)
+
+
+def test_a_member_shorter_than_it_says_is_refused(tmp_path):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.png", png(1))
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 24] += 1  # the size in the table of contents
+    path.write_bytes(content)
+    with pytest.raises(UnreadableImage, match=r"^a\.png cannot be read: damaged in the zip"):
+        open_images(path).decode(0)
+
+
+def test_a_damaged_image_of_a_joined_set_is_named_with_its_set(tmp_path):
+    for name, flag in [("a", 0), ("b", 1)]:
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as file:
+            file.writestr("x.png", png(1))
+        content = bytearray((tmp_path / f"{name}.zip").read_bytes())
+        content[content.index(b"PK\x01\x02") + 8] |= flag  # encrypted
+        (tmp_path / f"{name}.zip").write_bytes(content)
+    with pytest.raises(UnreadableImage, match=r"^b\.zip/x\.png cannot be read: encrypted"):
+        open_images([tmp_path / "a.zip", tmp_path / "b.zip"]).decode(1)

@@ -116,12 +116,12 @@ def test_images_of_different_sizes_share_a_network(lite0, tmp_path):
 
 def test_unknown_names_get_the_nearest_known():
     with pytest.raises(
-        UsageError, match=r"unknown features 'efficentnet-lite': did you mean efficientnet-lite0\? known"
+        UsageError, match=r"unknown features 'efficentnet-lite': did you mean efficientnet-lite\d\? known"
     ):
         get_extractor("efficentnet-lite")
     with pytest.raises(UsageError, match=r"did you mean pixels\?"):
         get_extractor("Pixel:32")
-    with pytest.raises(UsageError, match=r"unknown features 'zzz': known are efficientnet-lite0, pixels"):
+    with pytest.raises(UsageError, match=r"unknown features 'zzz': known are efficientnet-lite0, .*pixels"):
         get_extractor("zzz")
     with pytest.raises(UsageError, match="takes nothing after a colon"):
         get_extractor("efficientnet-lite0:2")

@@ -66,6 +66,15 @@ def test_onnx_runtime_equals_pytorch_and_exports_once(home, monkeypatch):
         assert_same(run_network(Small(), side=16, key="small", device=CPU))
 
 
+def test_a_batch_in_parts_is_the_batch_in_order(home):
+    pytest.importorskip("onnxscript")
+    run = run_network(Small(), side=16, key="small", device=CPU)
+    n = 2 * network_runner.IMAGES_AT_ONCE + 3
+    x = torch.randn(n, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    for mine, expected in zip(run(x), Small()(x), strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "damage", [lambda b: b[:-7], lambda b: b"", lambda b: b[:400] + b"\x01\x02" + b[402:]]
 )

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from assay import DataError, Moments, Neighbours, Samples, frechet_distance
+from assay.data import load_features
+from assay.references import Reference, save_reference
 from assay.sets import Predictions
 from assay.statistics import Directions, load, save
 from assay.statistics.files import read_metadata
@@ -149,3 +151,14 @@ def test_tensors_that_cannot_be_a_statistic_are_refused(normal, tmp_path, what):
     save_file(spoil(kind.of(normal(30, 3)).tensors()), str(path), metadata=header)
     with pytest.raises(DataError, match=kind.__name__):
         load(path)
+
+
+def test_a_reference_is_read_by_its_own_reader(normal, tmp_path):
+    save_reference(Reference({"features": Moments.of(normal(30, 3))}), tmp_path / "ref.safetensors")
+    with pytest.raises(DataError, match="load_reference"):
+        load(tmp_path / "ref.safetensors")
+    for name, kind in (("ref", None), ("stat", Moments)):
+        if kind is not None:
+            save(kind.of(normal(30, 3)), tmp_path / f"{name}.safetensors")
+        with pytest.raises(DataError, match=r"not features.*load_reference"):
+            load_features(tmp_path / f"{name}.safetensors")

@@ -39,7 +39,7 @@ def torchmetrics(
 
     Raises:
         MissingExtra: torchmetrics is not installed.
-        UsageError: an unknown option, or a reference for a measure of one set.
+        UsageError: an unknown option, or a reference for a measure of one set, or a measure of three sets.
     """
     measures = list(measure.measures) if isinstance(measure, Joint) else [measure]
     known = {name for m in measures for name in m.options}
@@ -51,6 +51,11 @@ def torchmetrics(
     bound = [m.with_options(**{k: v for k, v in options.items() if k in m.options}) for m in measures]
     if reference is not None and len(bound[0].sides) < 2:
         raise UsageError(f"reference: {measure.name} is a measure of one set and takes none")
+    if len(bound[0].sides) > 2:
+        raise UsageError(
+            f"{measure.name} takes {len(bound[0].sides)} sets, and a torchmetrics metric has a real and a "
+            f"generated one; use {measure.name}.metric(reference=..., held_out=...)"
+        )
     exact = None if reference is None else reference_of(bound[0], reference)
     return _make(bound, isinstance(measure, Joint), exact, features)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .arguments import listed
+from .arguments import listed, made_by_name
 from .printing import pipe_width, plain_warnings
 from .targets import writable_target
 
@@ -15,18 +15,30 @@ def command() -> Any:
 
     def compare(
         real: str = Argument(
-            ..., metavar="REAL", help="Folder or zip of images, or .npy/.safetensors features."
+            ...,
+            metavar="REAL",
+            help="Images (a folder, pattern, .zip, .tar, .parquet, .npy, .npz; a path or URL), features (.npy, "
+            ".safetensors), or statistics (.safetensors, .npz).",
         ),
         generated: list[str] = Argument(
-            ..., metavar="GENERATED", help="One or more candidates, of the same kinds."
+            ...,
+            metavar="GENERATED",
+            help="One or more candidates, of the same kinds, or python:MODULE:NAME, a function that makes images.",
         ),
-        features: str = Option(
-            "efficientnet-lite0", help="What turns images into features; also pixels, pixels:SIZE."
+        features: str | None = Option(
+            None,
+            help="What turns images into features, by default efficientnet-lite0; also inception, vgg16, timm:NAME, "
+            "open_clip:MODEL/TAG, transformers:NAME, onnx:FILE, python:module:name, pixels:SIZE.",
+        ),
+        protocol: str | None = Option(
+            None,
+            help="A published set-up, for values to set beside printed ones: fid, clean-fid, adm, kid, cmmd, "
+            "fd-dinov2, precision-recall-vgg.",
         ),
         measures: str | None = Option(
             None,
             help="Comma-separated, by default fd,kd,prdc; also precision, recall, density, coverage, authenticity, "
-            "vendi, is, mifd.",
+            "vendi, is, mifd, cmmd.",
         ),
         held_out: str | None = Option(
             None,
@@ -38,6 +50,10 @@ def command() -> Any:
         ),
         seed: int = Option(0, help="Of the random splits."),
         level: float = Option(0.95, help="Of the intervals."),
+        samples: int | None = Option(None, help="Of python:MODULE:NAME: how many images to make."),
+        value_range: str | None = Option(
+            None, metavar="LOW,HIGH", help="Of python:MODULE:NAME: the range of floating-point images."
+        ),
         floor: bool = Option(
             False, "--floor", help="Also two halves of REAL: the best value anyone can reach."
         ),
@@ -46,8 +62,21 @@ def command() -> Any:
         skip_bad: bool = Option(
             False, "--skip-bad", help="Leave out images that cannot be read, and say so."
         ),
+        crop: str | None = Option(
+            None, help="center or none; by default what the extractor was evaluated with."
+        ),
+        size: int | None = Option(
+            None, help="Bring every image to SIZE x SIZE first: for sets of different sizes."
+        ),
+        resize: str | None = Option(
+            None, help="Of inception and vgg16: clean, or legacy-... for printed values."
+        ),
+        weights: str | None = Option(
+            None, metavar="FILE", help="Weights of inception or vgg16, if not fetched."
+        ),
         batch_size: int = Option(64, help="Images a pass of the network."),
         workers: int | None = Option(None, help="Threads that decode; by default one a core, at most 8."),
+        no_cache: bool = Option(False, "--no-cache", help="Neither look for kept features nor keep any."),
         device: str | None = Option(None, help="cpu or cuda; by default CUDA where there is one."),
         quiet: bool = Option(False, "--quiet", "-q", help="No progress."),
     ) -> int:
@@ -57,29 +86,40 @@ def command() -> Any:
         from ..compare import compare as compare_sets
         from ..report.progress import showing
         from ..report.table import print_comparison
+        from ..scale.ranks import is_first, joined
 
         target = writable_target(json, "--json")
-        with plain_warnings(), showing(quiet) as progress:
-            found = compare_sets(
-                real,
-                generated,
-                features=features,
-                measures=None if measures is None else listed(measures),
-                held_out=held_out,
-                classes=classes,
-                floor=floor,
-                level=level,
-                paired=paired,
-                seed=seed,
-                batch_size=batch_size,
-                workers=workers,
-                skip_bad=skip_bad,
-                device=device,
-                progress=progress,
+        results = []  # stays empty in all but the first of several processes
+        with plain_warnings(), joined(), showing(quiet or not is_first()) as progress:
+            results.append(
+                compare_sets(
+                    real,
+                    made_by_name(generated, samples, value_range),
+                    features=features,
+                    protocol=protocol,
+                    measures=None if measures is None else listed(measures),
+                    held_out=held_out,
+                    classes=classes,
+                    floor=floor,
+                    level=level,
+                    paired=paired,
+                    seed=seed,
+                    crop=crop,  # type: ignore[arg-type]
+                    size=size,
+                    resize=resize,
+                    weights=weights,
+                    batch_size=batch_size,
+                    workers=workers,
+                    skip_bad=skip_bad,
+                    cache=not no_cache,
+                    device=device,
+                    progress=progress,
+                )
             )
-        if target is not None:
-            found.to_json(target)
-        print_comparison(found, Console(highlight=False, emoji=False, markup=False, **pipe_width()))
+        for found in results:
+            if target is not None:
+                found.to_json(target)
+            print_comparison(found, Console(highlight=False, emoji=False, markup=False, **pipe_width()))
         return 0
 
     # the annotations are text, and typer looks their names up in this module, which has not imported typer

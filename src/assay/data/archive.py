@@ -2,93 +2,145 @@
 
 from __future__ import annotations
 
-import os
-import threading
+import io
+import struct
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from assay.data.decode import MAX_FILE_BYTES, UnreadableImage, require_pillow
 from assay.data.names import is_hidden, is_image_name, no_images, shown
 from assay.data.source import ImageSource
+from assay.data.stored_file import StoredFile, as_binary_file, signature_of
 from assay.errors import DataError
+
+LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+ROOM_FOR_EXTRA = 256  # fields of a member's own header, whose length only that header tells
+
+
+@dataclass(frozen=True)
+class ZipMembers:
+    """Where each image is: parallel arrays, because a million of `zipfile`'s own records take a gigabyte."""
+
+    offset: NDArray[np.int64]
+    stored_size: NDArray[np.int64]
+    size: NDArray[np.int64]
+    checksum: NDArray[np.uint32]
+    method: NDArray[np.uint16]
+    encrypted: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class ZipReader:
-    """index -> the bytes of an image, of members of one zip that is opened at the first image and stays open."""
+    """index -> the bytes of an image, of members of one zip, each by one read of its own place."""
 
-    path: Path
+    file: StoredFile
     names: tuple[str, ...]
-    _handle: _Handle = field(default_factory=lambda: _Handle(), init=False, repr=False, compare=False)
-
-    def __reduce__(self) -> tuple[type[ZipReader], tuple[Path, tuple[str, ...]]]:
-        return ZipReader, (self.path, self.names)  # a copy in another process opens the file anew
+    members: ZipMembers = field(repr=False)
 
     def __call__(self, index: int) -> bytes:
         name = self.names[index]
         try:
-            return self._handle.read(self.path, name)
-        except UnreadableImage:
-            raise
+            return self._read(index)
         except zipfile.BadZipFile as error:
             reason = "damaged: wrong checksum" if "CRC" in str(error) else "damaged in the zip"
         except NotImplementedError:
             reason = "compressed by a method this Python cannot undo"
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+        except DataError:  # of the archive itself, or named already
+            raise
+        except MemoryError:
+            reason = "too large for the memory"
         except Exception as error:  # the fields of a hostile archive reach struct, zlib, lzma and bz2
             reason = f"damaged in the zip: {type(error).__name__}"
         raise UnreadableImage(name, reason)
 
+    def _read(self, index: int) -> bytes:
+        name, members = self.names[index], self.members
+        size, stored_size = int(members.size[index]), int(members.stored_size[index])
+        if max(size, stored_size) > MAX_FILE_BYTES:
+            raise UnreadableImage(name, f"more than {MAX_FILE_BYTES:,} bytes")
+        if members.encrypted[index]:
+            raise UnreadableImage(name, "encrypted")
+        start = int(members.offset[index])
+        whole = min(
+            self.file.size - start, LOCAL_HEADER.size + len(name.encode()) + ROOM_FOR_EXTRA + stored_size
+        )
+        if start < 0 or whole < LOCAL_HEADER.size:
+            raise UnreadableImage(name, "damaged in the zip")
+        content = self.file.read_at(start, whole)
+        fields = LOCAL_HEADER.unpack_from(content)
+        begin = LOCAL_HEADER.size + fields[9] + fields[10]
+        if fields[0] != b"PK\x03\x04" or start + begin + stored_size > self.file.size:
+            raise UnreadableImage(name, "damaged in the zip")
+        if begin + stored_size > len(content):
+            content = self.file.read_at(start, begin + stored_size)
+        return _unpacked(content[begin : begin + stored_size], members, index)
 
-class _Handle:
-    """One open zip for all threads: a table of contents each would cost memory that grows with the set."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.archive: zipfile.ZipFile | None = None
-        self.process = 0
-
-    def read(self, path: Path, name: str) -> bytes:
-        with self.lock:
-            if (
-                self.archive is None or self.process != os.getpid()
-            ):  # a forked child shares the file's position
-                self.archive = zipfile.ZipFile(path)
-                self.process = os.getpid()
-            member = self.archive.getinfo(name)
-            if member.file_size > MAX_FILE_BYTES:
-                raise UnreadableImage(name, f"more than {MAX_FILE_BYTES:,} bytes")
-            if member.flag_bits & 0x1:
-                raise UnreadableImage(name, "encrypted")
-            return self.archive.read(member)
+def _unpacked(content: bytes, members: ZipMembers, index: int) -> bytes:
+    info = zipfile.ZipInfo("image")
+    info.compress_type = int(members.method[index])
+    info.compress_size = len(content)
+    info.file_size = int(members.size[index])
+    info.CRC = int(members.checksum[index])
+    with zipfile.ZipExtFile(io.BytesIO(content), "r", info) as member:
+        unpacked = member.read()
+    if len(unpacked) != info.file_size:
+        raise zipfile.BadZipFile("shorter than it says")
+    return unpacked
 
 
-def open_zip(path: Path) -> ImageSource:
+def open_zip(file: StoredFile) -> ImageSource:
     """Every image in a zip, at any depth, sorted by member name.
 
     Raises `DataError` for a file that is not a zip, for two members of one name, for a zip without images.
     """
     require_pillow()
-    try:
-        with zipfile.ZipFile(path) as archive:
-            files = sorted(info.filename for info in archive.infolist() if not info.is_dir())
-    except zipfile.BadZipFile:
-        raise DataError(f"{path} is not a zip, or is cut off: it has no table of contents") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    except Exception as error:  # a hostile table of contents may raise anything
-        raise DataError(f"{path} has a damaged table of contents ({type(error).__name__})") from None
-    files = [name for name in files if not is_hidden(name)]
-    names = tuple(name for name in files if is_image_name(name))
-    description = f"zip {shown(str(path))}"
-    if not names:
-        raise no_images(description, files)
+    infos = [
+        info for info in members_of(file) if not info.filename.endswith("/") and not is_hidden(info.filename)
+    ]
+    images = sorted((info for info in infos if is_image_name(info.filename)), key=lambda info: info.filename)
+    description = f"zip {file.location}"
+    if not images:
+        raise no_images(description, (info.filename for info in infos))
+    names = tuple(info.filename for info in images)
     twice = next((a for a, b in pairwise(names) if a == b), None)
     if twice is not None:
         raise DataError(
             f"{description} has two members named {shown(twice)}: an image's name must be its own"
         )
-    return ImageSource(names, description, ZipReader(path, names))
+    return ImageSource(
+        names, description, ZipReader(file, names, _places(images)), signature=signature_of([file.identity])
+    )
+
+
+def members_of(file: StoredFile) -> list[zipfile.ZipInfo]:
+    """The table of contents; raises `DataError` where there is none, or a damaged one."""
+    try:
+        with as_binary_file(file) as opened, zipfile.ZipFile(opened) as archive:
+            return archive.infolist()
+    except DataError:
+        raise
+    except zipfile.BadZipFile:
+        raise DataError(f"{file.location} is not a zip, or is cut off: it has no table of contents") from None
+    except Exception as error:  # a hostile table of contents may raise anything
+        raise DataError(f"{file.location} has a damaged table of contents ({type(error).__name__})") from None
+
+
+def _places(infos: Sequence[zipfile.ZipInfo]) -> ZipMembers:
+    # a hostile archive's zip64 fields exceed 63 bits: such a place is outside any file
+    def places(values: list[int]) -> NDArray[np.int64]:
+        return np.array([value if 0 <= value < 1 << 62 else 1 << 62 for value in values], np.int64)
+
+    return ZipMembers(
+        offset=places([info.header_offset for info in infos]),
+        stored_size=places([info.compress_size for info in infos]),
+        size=places([info.file_size for info in infos]),
+        checksum=np.array([info.CRC for info in infos], np.uint32),
+        method=np.array([info.compress_type for info in infos], np.uint16),
+        encrypted=np.array([bool(info.flag_bits & 0x1) for info in infos], np.bool_),
+    )

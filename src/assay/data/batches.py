@@ -55,7 +55,7 @@ def batches(
     Raises `DataError` where images come to different sizes; `UsageError` for a batch_size, workers or
     prefetch below 1. Errors of `transform` itself pass through.
     """
-    workers = min(8, _cores()) if workers is None else workers
+    workers = threads_for_decoding() if workers is None else workers
     prefetch = 2 * batch_size if prefetch is None else prefetch
     for argument, value in {"batch_size": batch_size, "workers": workers, "prefetch": prefetch}.items():
         if value < 1:
@@ -89,7 +89,7 @@ def _batches(
                 name = source.names[done - 1]
                 first = (name, outcome.shape) if first is None else first
                 if outcome.shape != first[1]:
-                    raise _different_sizes(*first, name, outcome.shape)
+                    raise different_sizes(*first, name, outcome.shape)
                 indices.append(done - 1)
                 images.append(outcome)
             if len(images) == batch_size:
@@ -130,9 +130,8 @@ def _in_order(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _different_sizes(
-    name: str, shape: tuple[int, ...], other: str, other_shape: tuple[int, ...]
-) -> DataError:
+def different_sizes(name: str, shape: tuple[int, ...], other: str, other_shape: tuple[int, ...]) -> DataError:
+    """The error for two images whose shapes (C, H, W) are not one."""
     size, other_size = (" x ".join(str(side) for side in each[-2:]) for each in (shape, other_shape))
     return DataError(
         f"images of different sizes cannot be compared as they are: {shown(name)} is {size}, "
@@ -145,6 +144,9 @@ def _no_progress(done: int, total: int) -> None:
     pass
 
 
-def _cores() -> int:
+def threads_for_decoding() -> int:
+    """One a core, at most 8; the processes that share a machine under torchrun share its cores."""
     affinity = getattr(os, "sched_getaffinity", None)  # a container's share, where the system tells
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    beside = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return max(1, min(8, cores // max(1, int(beside) if beside.isdecimal() else 1)))

@@ -10,15 +10,14 @@
 | several frames | the first |
 | 32-bit integers or floats | refused: no stated range |
 
-The name's suffix must tell the truth: a JPEG named `.png` is refused, because a set that mixes the two unseen
-is not comparable with one that does not.
+The content tells the format, not the name: a JPEG named `.png` is read, because many published sets hold some. What
+format each image truly has is for the result to say.
 """
 
 from __future__ import annotations
 
 import io
 from functools import cache
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,16 +29,6 @@ from assay.errors import DataError, MissingExtra
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = {
-    ".png": ("PNG",),
-    ".jpg": ("JPEG", "MPO"),
-    ".jpeg": ("JPEG", "MPO"),
-    ".webp": ("WEBP",),
-    ".bmp": ("BMP", "DIB"),
-    ".gif": ("GIF",),
-    ".tif": ("TIFF",),
-    ".tiff": ("TIFF",),
-}
 # Only these parsers ever see a byte of the file: the others are attack surface for formats nobody asked for.
 PARSERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 178_956_970  # 512 MiB of RGB; far more is a decompression bomb, not a picture
@@ -76,8 +65,7 @@ def pixels_of(raw: Raw, name: str) -> NDArray[np.uint8]:
 def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
     """The bytes of an image file as uint8 RGB of shape (H, W, 3), by the rules at the top of this file.
 
-    `name` gives the suffix the content must agree with, and is named in the error.
-    Raises `UnreadableImage` for anything that is not a whole image of that kind.
+    `name` is named in the error. Raises `UnreadableImage` for anything that is not a whole image.
     """
     require_pillow()
     from PIL import Image, UnidentifiedImageError
@@ -86,7 +74,6 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
         raise UnreadableImage(name, "empty file")
     try:
         with Image.open(io.BytesIO(content), formats=_parsers()) as image:
-            _check_format(image, name)
             _check_size(image, name)
             image.load()
             return _to_rgb(_upright(image), str(image.format), name)
@@ -115,13 +102,6 @@ def _reason(error: Exception) -> str:
     if "truncated" in text or "unrecognized data stream" in text or isinstance(error, EOFError):
         return "truncated"
     return f"damaged: {text[:80] or type(error).__name__}"
-
-
-def _check_format(image: Image.Image, name: str) -> None:
-    suffix = PurePosixPath(name).suffix.lower()
-    expected = FORMATS.get(suffix)
-    if expected is not None and image.format not in expected:
-        raise UnreadableImage(name, f"a {image.format} file named {suffix}")
 
 
 def _check_size(image: Image.Image, name: str) -> None:

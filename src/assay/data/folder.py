@@ -1,16 +1,17 @@
-"""Images in a folder and its sub-folders."""
+"""Images in a folder and its sub-folders, and files named one by one."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay.data.decode import MAX_FILE_BYTES, UnreadableImage, require_pillow
-from assay.data.names import is_hidden, is_image_name, no_images, shown
+from assay.data.names import is_hidden, is_image_name, shown
 from assay.data.source import ImageSource
+from assay.data.stored_file import identity_of, signature_of
 from assay.errors import DataError
 
 
@@ -23,30 +24,52 @@ class FolderReader:
 
     def __call__(self, index: int) -> bytes:
         name = self.names[index]
-        path = self.root / name
-        try:
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode):  # to open a named pipe would be to wait for ever
-                raise UnreadableImage(name, "not a regular file")
-            if status.st_size > MAX_FILE_BYTES:
-                raise UnreadableImage(name, f"more than {MAX_FILE_BYTES:,} bytes")
-            return path.read_bytes()
-        except OSError as error:
-            raise UnreadableImage(name, (error.strerror or str(error)).lower()) from None
+        return read_image_file(self.root / name, name)
 
 
-def open_folder(root: Path) -> ImageSource:
-    """Every image under `root`, at any depth, sorted by relative name; linked folders are followed once.
+def read_image_file(path: Path, name: str) -> bytes:
+    """The bytes of a file; raises `UnreadableImage` for one that is missing, too large or no regular file."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # to open a named pipe would be to wait for ever
+            raise UnreadableImage(name, "not a regular file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise UnreadableImage(name, f"more than {MAX_FILE_BYTES:,} bytes")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnreadableImage):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+    raise UnreadableImage(name, reason.lower())
 
-    Raises `DataError` for a folder without images, saying what is there, and for one that cannot be listed.
+
+def files_in(root: Path) -> list[str]:
+    """Every file under `root`, at any depth, sorted by relative name; linked folders are followed once.
+
+    Hidden files and folders, and `__MACOSX`, are not looked at. Raises `DataError` for a folder that cannot be listed.
     """
+    return sorted(_walk(root, "", set()))
+
+
+def file_images(root: Path, names: Sequence[str], description: str) -> ImageSource:
+    """Image files by their names below `root`, in the given order."""
     require_pillow()
-    files = sorted(_walk(root, "", set()))
-    names = tuple(name for name in files if is_image_name(name))
-    description = f"folder {shown(str(root))}"
-    if not names:
-        raise no_images(description, files)
-    return ImageSource(names, description, FolderReader(root, names))
+    kept = tuple(names)
+    signature = signature_of(_identity(root, name) for name in kept)
+    return ImageSource(kept, description, FolderReader(root, kept), signature=signature)
+
+
+def _identity(root: Path, name: str) -> str:
+    path = root / name
+    try:
+        return f"{name}:{identity_of(path, path.stat())}"
+    except (OSError, ValueError):  # said when it is read
+        return f"{name}:missing"
+
+
+def images_among(names: Sequence[str]) -> list[str]:
+    """Those that end like an image."""
+    return [name for name in names if is_image_name(name)]
 
 
 def _walk(root: Path, prefix: str, visited: set[tuple[int, int]]) -> Iterator[str]:
@@ -61,7 +84,7 @@ def _walk(root: Path, prefix: str, visited: set[tuple[int, int]]) -> Iterator[st
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(
-            f"folder {folder} cannot be listed: {(error.strerror or str(error)).lower()}"
+            f"folder {shown(str(folder))} cannot be listed: {(error.strerror or str(error)).lower()}"
         ) from None
     for entry in entries:
         name = f"{prefix}{entry.name}"

@@ -1,10 +1,13 @@
-"""Which names are images, and how is a name shown?"""
+"""Which names are images, how is a name shown, and how are millions of them kept?"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import PurePosixPath
+from typing import overload
 
 from assay.errors import DataError
 
@@ -38,3 +41,52 @@ def no_images(description: str, others: Iterable[str]) -> DataError:
         f"{description} holds no images: {count} other {'file' if count == 1 else 'files'} ({kinds}); "
         f"expected names that end in {', '.join(sorted(SUFFIXES))}"
     )
+
+
+class RowNames(Sequence[str]):
+    """`"0"`, `"1"`, ... for images that have no other names; made when they are asked for."""
+
+    def __init__(self, count: int) -> None:
+        self._rows = range(count)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        if isinstance(index, slice):
+            return tuple(str(row) for row in self._rows[index])
+        return str(self._rows[index])
+
+
+class JoinedNames(Sequence[str]):
+    """The names of several sets one after the other, each below its own prefix; made when they are asked for."""
+
+    def __init__(self, prefixes: Sequence[str], parts: Sequence[Sequence[str]]) -> None:
+        self.prefixes = tuple(prefixes)
+        self.parts = tuple(parts)
+        self._ends = tuple(accumulate(len(part) for part in parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Which part, and which of its names."""
+        part = bisect_right(self._ends, index)
+        return part, index - (self._ends[part] - len(self.parts[part]))
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        if isinstance(index, slice):
+            return tuple(self._at(row) for row in range(len(self))[index])
+        return self._at(range(len(self))[index])
+
+    def _at(self, index: int) -> str:
+        part, within = self.place(index)
+        return f"{self.prefixes[part]}/{self.parts[part][within]}"

@@ -86,10 +86,16 @@ def _read_safetensors(path: Path) -> Tensor:
 
     try:
         with safe_open(path, framework="pt") as file:
-            kind = (file.metadata() or {}).get("assay.statistic")
-            if kind is not None:
+            header = file.metadata() or {}
+            if "assay.statistic" in header or "assay.reference" in header:
+                held = (
+                    f"the statistic {header['assay.statistic']}"
+                    if "assay.statistic" in header
+                    else "a reference"
+                )
                 raise DataError(
-                    f"{path} holds the statistic {kind}, not features: read it with assay.statistics.load"
+                    f"{path} holds {held}, not features: assay compare takes it as it is, and "
+                    "assay.references.load_reference reads it"
                 )
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
             if "features" in shapes:

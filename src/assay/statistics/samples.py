@@ -19,9 +19,10 @@ def working_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def unit_counts(samples: Tensor) -> Tensor:
-    """One count a sample, in float64."""
-    return torch.ones(samples.shape[0], dtype=torch.float64, device=samples.device)
+def unit_counts(samples: Tensor, device: torch.device | None = None) -> Tensor:
+    """One count a sample, in float64, on the device of the samples or another."""
+    where = samples.device if device is None else device
+    return torch.ones(samples.shape[0], dtype=torch.float64, device=where)
 
 
 @register

@@ -1,0 +1,182 @@
+"""VGG-16: the features of the original precision and recall, and the maps that perceptual measures stand on.
+
+Architecture: Simonyan and Zisserman 2014, arXiv:1409.1556, configuration D. Parts carry the names of torchvision's
+weights, so that these load as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from assay.errors import UsageError
+from assay.features.extractor import Crop, Extractor, Outputs
+from assay.features.network_runner import Runner, channels_last, run_network
+from assay.features.published_name import extractor_name
+from assay.features.resize import Resize, center_crop_box, named_resize
+from assay.features.weights import PUBLISHED, WeightFile, find_weights, load_weights
+
+REVISION = 1  # raised when the features of an image change though the weights did not
+SIDE = 224
+FEATURES = 4096
+CLASSES = 1000
+DEFAULT_RESIZE = "clean"
+# channels of the 3 x 3 convolutions of each stage; a 2 x 2 maximum follows each stage
+STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Vgg16Network(nn.Module):
+    """Normalised images (B, 3, 224, 224) -> features (B, 4096), the second fully connected layer after its ReLU,
+    and logits (B, 1000).
+
+    It is for inference: `.train()` leaves it in evaluation.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for stage in STAGES:
+            for outputs in stage:
+                layers += [nn.Conv2d(channels, outputs, 3, padding=1), nn.ReLU()]
+                channels = outputs
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        # the gaps in the published numbering are ReLUs and dropouts
+        self.classifier = nn.ModuleDict(
+            {
+                "0": nn.Linear(channels * 7 * 7, FEATURES),
+                "3": nn.Linear(FEATURES, FEATURES),
+                "6": nn.Linear(FEATURES, CLASSES),
+            }
+        )
+        self.eval()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.features(x).flatten(1)
+        x = functional.relu(self.classifier["0"](x))
+        features = functional.relu(self.classifier["3"](x))
+        return features, self.classifier["6"](features)
+
+    def maps(self, x: Tensor) -> dict[str, Tensor]:
+        """The map after every ReLU by its usual name, `relu1_1` to `relu5_3`, (B, C, H, W); any H, W from 16."""
+        found, stage, index = {}, 1, 0
+        for layer in self.features:
+            x = layer(x)
+            if isinstance(layer, nn.ReLU):
+                index += 1
+                found[f"relu{stage}_{index}"] = x
+            if isinstance(layer, nn.MaxPool2d):
+                stage, index = stage + 1, 0
+        return found
+
+    def train(self, mode: bool = True) -> Vgg16Network:
+        return super().train(False)
+
+
+def vgg16(
+    argument: str | None,
+    *,
+    device: torch.device,
+    crop: Crop | None = None,
+    resize: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+) -> Extractor:
+    """`vgg16`: 4096 features of the second fully connected layer, after its ReLU, and 1000 ImageNet logits.
+
+    crop: "center" takes the central square; "none", the default, the whole image, whose proportions are not kept.
+    resize: a key of `assay.features.resize.RESIZES`; "clean" by default.
+    weights: a file in place of the published weights; the extractor's name then ends in the file's hash.
+
+    Raises `UsageError` where the weights are not here, `DataError` where they are not those of this network.
+    """
+    if argument is not None:
+        raise UsageError(f"vgg16 takes nothing after a colon, not {argument!r}")
+    crop = "none" if crop is None else crop
+    resize = DEFAULT_RESIZE if resize is None else resize
+    rule = named_resize(resize)
+    file = find_weights("vgg16", weights)
+    mean, deviation = (255 * np.array(t, dtype=np.float32)[:, None, None] for t in (MEAN, DEVIATION))
+
+    def network() -> Vgg16Network:
+        return vgg16_network(file)
+
+    def transform(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if crop == "center":
+            top, left, side = center_crop_box(image.shape[0], image.shape[1], 1.0)
+            image = image[top : top + side, left : left + side]
+        normalised: NDArray[np.float32] = (rule.array(image, SIDE) - mean) / deviation
+        return normalised
+
+    @cache
+    def runner() -> Runner:
+        return run_network(network(), side=SIDE, key=f"vgg16-{file.sha256[:16]}-{REVISION}", device=device)
+
+    def forward(batch: Tensor) -> Outputs:
+        features, logits = runner()(batch)
+        return Outputs(features, logits)
+
+    def torch_module() -> nn.Module:
+        if rule.tensor is None:
+            raise UsageError(f"resize {resize!r} rounds to bytes, which has no gradient: use clean")
+        return channels_last(_FromImages(network(), rule, crop), device)
+
+    identity = f"vgg16|{file.sha256}|{REVISION}|{crop}|{resize}|{MEAN}|{DEVIATION}"
+    return Extractor(
+        name=extractor_name(
+            "vgg16",
+            file,
+            resize=None if resize == DEFAULT_RESIZE else resize,
+            crop=None if crop == "none" else crop,
+        ),
+        dim=FEATURES,
+        license=PUBLISHED["vgg16"].license if file.published else "unknown",
+        fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
+        transform=transform,
+        forward=forward,
+        torch_module=torch_module,
+    )
+
+
+def vgg16_network(file: WeightFile) -> Vgg16Network:
+    """The frozen network with the weights of a file; raises `DataError` where they are of another network."""
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        module = Vgg16Network().float()  # whatever the default type is
+    load_weights(module, file.path, "vgg16")
+    return module.requires_grad_(False)
+
+
+class _FromImages(nn.Module):
+    """Float images (B, 3, H, W) in [0, 1] -> features (B, 4096), differentiable in the images."""
+
+    def __init__(self, network: Vgg16Network, rule: Resize, crop: Crop) -> None:
+        super().__init__()
+        self.network = network
+        self.rule = rule
+        self.crop = crop
+
+    def outputs(self, images: Tensor) -> Outputs:
+        """Features and logits of the same pass."""
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise UsageError(
+                "images must be floating-point (B, 3, H, W) with values in [0, 1], "
+                f"not {images.dtype} {tuple(images.shape)}"
+            )
+        if self.crop == "center":
+            top, left, side = center_crop_box(images.shape[2], images.shape[3], 1.0)
+            images = images[:, :, top : top + side, left : left + side]
+        assert self.rule.tensor is not None
+        mean, deviation = (images.new_tensor(t)[:, None, None] for t in (MEAN, DEVIATION))
+        x = (self.rule.tensor(images * 255.0, SIDE) / 255.0 - mean) / deviation
+        return Outputs(*self.network(x))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.outputs(images).features

@@ -1,0 +1,260 @@
+"""What holds of every pair measure, and what one may declare of itself.
+
+A law is a function of (measure, inputs) that raises `LawBroken` with what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from .errors import UsageError
+from .law_inputs import LawBroken, refuses
+
+if TYPE_CHECKING:
+    from .estimate import Estimate
+    from .pairs import PairMeasure
+
+
+@dataclass(frozen=True)
+class PairInputs:
+    """What laws are tried on.
+
+    Attributes:
+        members: one tensor a member, float64 where floating, of at least 8 pairs.
+        counts: (B,) whole numbers of at least 1, float64.
+        seed: for whatever else a law draws.
+    """
+
+    members: tuple[Tensor, ...]
+    counts: Tensor
+    seed: int
+
+    def generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
+
+
+def draw_pair_inputs(measure: PairMeasure, *, n: int, size: int, seed: int) -> PairInputs:
+    """n related pairs: normal embeddings of `size` features, or random images of `size` x `size` x 3 in [0, 1].
+
+    Raises:
+        UsageError: for the domain "any", whose members only its author can draw.
+    """
+    g = torch.Generator().manual_seed(seed)
+    if measure.domain == "any":
+        raise UsageError(f"{measure.name}: members of the domain 'any' are not drawn; build PairInputs")
+    if measure.domain == "images":
+        first = torch.rand(n, 3, size, size, dtype=torch.float64, generator=g)
+        second = 0.7 * first + 0.3 * torch.rand(first.shape, dtype=torch.float64, generator=g)
+    else:
+        first = torch.randn(n, size, dtype=torch.float64, generator=g)
+        second = 0.5 * first + torch.randn(n, size, dtype=torch.float64, generator=g)
+    counts = torch.randint(1, 4, (n,), generator=g).to(torch.float64)
+    return PairInputs((first, second)[: len(measure.members)], counts, seed)
+
+
+# -- laws of every pair measure -------------------------------------------------------------------------------------
+
+
+def one_value_a_pair(measure: PairMeasure, inputs: PairInputs) -> None:
+    """(B,) finite values of the members' precision."""
+    for dtype in (torch.float64, torch.float32):
+        members = [_cast(m, dtype) for m in inputs.members]
+        values = measure(*members)
+        if values.shape != members[0].shape[:1] or values.dtype != dtype or not bool(values.isfinite().all()):
+            raise LawBroken(
+                f"one_value_a_pair: expected {len(members[0])} finite {dtype} values, got {values!r}"
+            )
+
+
+def order_goes_with_the_pairs(measure: PairMeasure, inputs: PairInputs) -> None:
+    """Permuting the pairs permutes the values."""
+    order = torch.randperm(len(inputs.members[0]), generator=inputs.generator())
+    values = measure(*inputs.members)
+    _same("order_goes_with_the_pairs", measure, measure(*(m[order] for m in inputs.members)), values[order])
+
+
+def a_pair_stands_alone(measure: PairMeasure, inputs: PairInputs) -> None:
+    """A pair's value does not depend on the others of its batch."""
+    parts = [
+        measure(*(m[rows] for m in inputs.members)) for rows in (slice(0, 1), slice(1, 4), slice(4, None))
+    ]
+    _same("a_pair_stands_alone", measure, torch.cat(parts), measure(*inputs.members))
+
+
+def counts_are_copies(measure: PairMeasure, inputs: PairInputs) -> None:
+    """Weight 2 is that pair twice in the mean, its error and its interval, and weight 0 is its absence."""
+    weighted = measure.estimate(*inputs.members, weights=inputs.counts)
+    times = inputs.counts.long()
+    copies = measure.estimate(*(m.repeat_interleave(times, 0) for m in inputs.members))
+    _same_estimate("counts_are_copies", measure, weighted, copies)
+    counts = inputs.counts.clone()
+    counts[:2] = 0
+    absent = measure.estimate(*inputs.members, weights=counts)
+    rest = measure.estimate(*(m[2:] for m in inputs.members), weights=counts[2:])
+    _same_estimate("counts_are_copies", measure, absent, rest)
+
+
+def single_clusters_are_pairs(measure: PairMeasure, inputs: PairInputs) -> None:
+    """Clusters of one pair each change nothing."""
+    alone = measure.estimate(*inputs.members, clusters=torch.arange(len(inputs.members[0])))
+    _same_estimate("single_clusters_are_pairs", measure, alone, measure.estimate(*inputs.members))
+
+
+def parts_merge_to_the_whole(measure: PairMeasure, inputs: PairInputs) -> None:
+    """Batches streamed and merged give the estimate of all pairs at once."""
+    first, second = measure.metric(), measure.metric()
+    for metric, rows in ((first, slice(0, 3)), (second, slice(3, 4)), (second, slice(4, None))):
+        metric.update(*(m[rows] for m in inputs.members), weights=inputs.counts[rows])
+    first.merge(second)
+    whole = measure.estimate(*inputs.members, weights=inputs.counts)
+    _same_estimate("parts_merge_to_the_whole", measure, first.estimate(), whole)
+
+
+def float32_agrees(measure: PairMeasure, inputs: PairInputs) -> None:
+    """Single precision gives the values of double precision to 1e-4."""
+    narrow = [_cast(m, torch.float32) for m in inputs.members]
+    wide = [_cast(m, torch.float64) for m in narrow]
+    _same("float32_agrees", measure, measure(*narrow).to(torch.float64), measure(*wide), 1e-4)
+
+
+def stays_within_bounds(measure: PairMeasure, inputs: PairInputs) -> None:
+    """No value is beyond the declared bounds."""
+    values = measure(*inputs.members)
+    for bound, beyond in ((measure.lower, torch.lt), (measure.upper, torch.gt)):
+        if bound is not None and bool(beyond(values, bound).any()):
+            raise LawBroken(f"stays_within_bounds: {measure.name} has the bound {bound:g} and gives {values}")
+
+
+def gradient_is_right(measure: PairMeasure, inputs: PairInputs) -> None:
+    """The objective's gradient equals central differences in float64, and is not zero."""
+    objective = measure.objective()
+    members = [m.detach().clone().requires_grad_(m.is_floating_point()) for m in inputs.members]
+    floating = [m for m in members if m.is_floating_point()]
+    gradients = torch.autograd.grad(objective(*members), floating)
+    g = inputs.generator()
+    directions = iter([torch.randn(m.shape, dtype=m.dtype, generator=g) for m in floating])
+    moves = [next(directions) if m.is_floating_point() else torch.zeros_like(m) for m in members]
+    step = 1e-6
+    with torch.no_grad():
+        up, down = (
+            objective(*(m + sign * step * move if m.is_floating_point() else m
+                        for m, move in zip(members, moves, strict=True)))
+            for sign in (1, -1)
+        )  # fmt: skip
+    slope = float((up - down) / (2 * step))
+    used = [move for m, move in zip(members, moves, strict=True) if m.is_floating_point()]
+    found = float(sum((a * b).sum() for a, b in zip(gradients, used, strict=True)))
+    size = max(float(gradient.abs().max()) for gradient in gradients)
+    if size == 0 or not abs(slope - found) <= 1e-5 * max(1.0, abs(found)):
+        raise LawBroken(
+            f"gradient_is_right: {measure.name} has the slope {slope:.8g}, autograd says {found:.8g}"
+        )
+
+
+def bad_input_is_refused(measure: PairMeasure, inputs: PairInputs) -> None:
+    """Wrong shapes, dtypes and numbers raise a ValueError that names the argument; NaN too, in `estimate`."""
+    name, members = measure.members[-1], inputs.members
+    others = members[:-1]
+    refuses(lambda: measure(*others, members[-1][:0]), "no pair", (name,))
+    refuses(lambda: measure(*others, "text"), "a string", (name,))
+    refuses(lambda: measure(*members, members[0]), "one member too many", (measure.name,))
+    refuses(lambda: measure(*members, no_such_option=1), "an unknown option", ("no_such_option",))
+    refuses(lambda: measure.estimate(*members, level=1.5), "a level of 1.5", ("level",))
+    refuses(lambda: measure.estimate(*members, clusters=[0, 1]), "two cluster labels", ("clusters",))
+    refuses(lambda: measure.estimate(*members, weights=[1.0]), "one weight", ("weights",))
+    refuses(lambda: measure.estimate(*(m[:1] for m in members)), "one pair", ("two",))
+    if others:
+        refuses(lambda: measure(*others, members[-1][1:]), "one entry less", (name, *measure.members[:1]))
+    if measure.domain != "any":
+        refuses(lambda: measure(*others, members[-1].long()), "whole numbers", (name, "floating"))
+        refuses(lambda: measure(*others, members[-1][0]), "one axis less", (name, "shape"))
+    if members[-1].is_floating_point():
+        broken = members[-1].clone()
+        broken[1] = float("nan")
+        refuses(lambda: measure.estimate(*others, broken), "NaN", (name, "rows 1"))
+
+
+def compiled_agrees(measure: PairMeasure, inputs: PairInputs) -> None:
+    """The objective compiles to one graph and gives the same."""
+    objective = measure.objective()
+    compiled = torch.compile(objective, backend="aot_eager", fullgraph=True)
+    _same("compiled_agrees", measure, compiled(*inputs.members), objective(*inputs.members))
+
+
+PAIR_LAWS: tuple[Callable[..., None], ...] = (
+    one_value_a_pair,
+    order_goes_with_the_pairs,
+    a_pair_stands_alone,
+    counts_are_copies,
+    single_clusters_are_pairs,
+    parts_merge_to_the_whole,
+    float32_agrees,
+    stays_within_bounds,
+    gradient_is_right,
+    bad_input_is_refused,
+    compiled_agrees,
+)
+
+
+def laws_of_pairs(measure: PairMeasure) -> tuple[Callable[..., None], ...]:
+    """Every law the measure keeps: those of all pair measures but its exceptions, then those it declares.
+
+    Raises:
+        UsageError: an exception that names no such law.
+    """
+    names = [law.__name__ for law in PAIR_LAWS]
+    for name in measure.exceptions:
+        if name not in names:
+            raise UsageError(f"{measure.name}: exceptions: {name!r} is no law of pair measures")
+    return (*(law for law in PAIR_LAWS if law.__name__ not in measure.exceptions), *measure.laws)
+
+
+# -- laws that a measure declares -----------------------------------------------------------------------------------
+
+
+def symmetric_pairs(measure: PairMeasure, inputs: PairInputs) -> None:
+    """Exchanging the two members changes nothing."""
+    x, y = inputs.members
+    _same("symmetric_pairs", measure, measure(y, x), measure(x, y))
+
+
+def ignores_length(measure: PairMeasure, inputs: PairInputs) -> None:
+    """Only the direction of an embedding counts, not its length."""
+    g = inputs.generator()
+    longer = [m * (0.5 + torch.rand(len(m), 1, dtype=m.dtype, generator=g)) for m in inputs.members]
+    _same("ignores_length", measure, measure(*longer), measure(*inputs.members))
+
+
+def value_on_equal(value: float) -> Callable[[PairMeasure, PairInputs], None]:
+    """A pair of equal members has this value."""
+
+    def law(measure: PairMeasure, inputs: PairInputs) -> None:
+        got = measure(inputs.members[0], inputs.members[0])
+        _same(law.__name__, measure, got, torch.full_like(got, value))
+
+    law.__name__ = f"value_on_equal_{value:g}"
+    return law
+
+
+def _cast(member: Tensor, dtype: torch.dtype) -> Tensor:
+    return member.to(dtype) if member.is_floating_point() else member
+
+
+def _same(law: str, measure: PairMeasure, got: Tensor, expected: Tensor, relative: float = 1e-9) -> None:
+    scale = max(1.0, float(expected.detach().abs().max()))
+    if got.shape != expected.shape or not float((got - expected).detach().abs().max()) <= relative * scale:
+        raise LawBroken(f"{law}: {measure.name} gives {got}, expected {expected}")
+
+
+def _same_estimate(law: str, measure: PairMeasure, got: Estimate, expected: Estimate) -> None:
+    def numbers(e: Estimate) -> Any:
+        return torch.tensor(
+            [e.value, e.corrected, e.std_error, e.low, e.high, e.n_x or 0], dtype=torch.float64
+        )
+
+    _same(law, measure, numbers(got), numbers(expected), 1e-8)

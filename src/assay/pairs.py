@@ -1,0 +1,359 @@
+"""`@pair_measure`: one plain function from pairs to a value each becomes values, estimate, metric and objective."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from .checks import as_counts, nearest_name
+from .errors import DataError, UsageError
+from .estimate import Estimate
+from .note import Note
+from .pair_arguments import PairDomain, as_member, cluster_numbers, finite_pairs, same_pairs
+from .scale.precision import full_precision
+from .spread import _student
+from .statistics import Moments
+
+PairLaw = Callable[..., None]
+
+# keywords of the verbs, which no option may shadow
+RESERVED = frozenset(("clusters", "weights", "level"))
+
+
+def pair_measure(
+    *,
+    best: Literal["min", "max"],
+    reference: str,
+    domain: PairDomain,
+    lower: float | None = None,
+    upper: float | None = None,
+    laws: Sequence[PairLaw] = (),
+    map: Callable[..., Tensor] | None = None,
+    exceptions: Mapping[str, str] = MappingProxyType({}),
+) -> Callable[[Callable[..., Tensor]], PairMeasure]:
+    """Make a pair measure of a plain function (B, ...), (B, ...) -> (B,).
+
+    The function's positional parameters are the two members of a pair, or the one that a measure without a target
+    looks at; its keyword-only parameters are the measure's options. Entry i of what it returns depends on pair i only.
+
+    Args:
+        best: which direction is better.
+        reference: where the definition is published.
+        domain: what the members are: "embeddings" (B, d) of one width, "images" (B, C, H, W) of one size, or "any"
+            tensors with one first axis, which the function then checks itself.
+        lower, upper: bounds of a value, None where there is none.
+        laws: laws of `assay.pair_laws` that hold beside those every pair measure keeps.
+        map: for images, the same parameters and options -> (B, H', W'): where in the image the value comes from.
+        exceptions: laws every pair measure keeps that this one does not, by name, each with its reason.
+
+    Raises:
+        UsageError: at the definition, where the function has not one or two members, or an option without a default.
+    """
+
+    def decorate(function: Callable[..., Tensor]) -> PairMeasure:
+        parameters = inspect.signature(function).parameters.values()
+        members = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        if len(members) not in (1, 2):
+            raise UsageError(
+                f"{function.__name__}: a pair measure takes one or two positional parameters, not {len(members)}"
+            )
+        for name, default in options.items():
+            if default is inspect.Parameter.empty:
+                raise UsageError(f"{function.__name__}: the option {name!r} needs a default")
+            if name in RESERVED:
+                raise UsageError(
+                    f"{function.__name__}: {name!r} means something else already; rename the option"
+                )
+        return PairMeasure(
+            name=function.__name__,
+            function=function,
+            members=members,
+            options=MappingProxyType(options),
+            domain=domain,
+            best=best,
+            lower=lower,
+            upper=upper,
+            laws=tuple(laws),
+            reference=reference,
+            map_function=map,
+            exceptions=MappingProxyType(dict(exceptions)),
+        )
+
+    return decorate
+
+
+@dataclass(frozen=True, eq=False)
+class PairMeasure:
+    """One value a pair, with the mean's estimate, metric and objective; made by `pair_measure`.
+
+    Call it with both members, or the one it looks at::
+
+        clip_score(image_embeddings, text_embeddings)      # (B,), differentiable
+
+    Values have the members' precision, float32 for narrower ones.
+    """
+
+    name: str
+    function: Callable[..., Tensor] = field(repr=False)
+    members: tuple[str, ...]
+    options: Mapping[str, Any]
+    domain: PairDomain
+    best: Literal["min", "max"]
+    lower: float | None
+    upper: float | None
+    laws: tuple[PairLaw, ...] = field(repr=False)
+    reference: str = field(repr=False)
+    map_function: Callable[..., Tensor] | None = field(repr=False)
+    exceptions: Mapping[str, str] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        # help(), editors and documentation read the function's own text and signature off the measure
+        for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+            object.__setattr__(self, name, getattr(self.function, name))
+        object.__setattr__(self, "__wrapped__", self.function)
+
+    def __call__(self, *members: Any, **options: Any) -> Tensor:
+        """The values, (B,).
+
+        Args:
+            members: tensors or arrays whose first axis counts the pairs.
+            options: the measure's options by name.
+
+        Raises:
+            UsageError: a wrong number, shape or dtype of members, none at all, or an unknown option.
+        """
+        self._known(options)
+        tensors = self._members(members)
+        with full_precision(tensors[0].device):
+            values = self.function(*tensors, **{**self.options, **options})
+        if values.shape != tensors[0].shape[:1]:
+            raise UsageError(
+                f"{self.name}: its function must return one value a pair, shape ({len(tensors[0])},), "
+                f"not {tuple(values.shape)}"
+            )
+        return values
+
+    def map(self, *members: Any, **options: Any) -> Tensor:
+        """Where in each image the value comes from, (B, H', W').
+
+        Raises:
+            UsageError: as the call, and for a measure whose value has no places.
+        """
+        if self.map_function is None:
+            raise UsageError(f"{self.name}: has no map; its value does not come from places in an image")
+        self._known(options)
+        tensors = self._members(members)
+        with full_precision(tensors[0].device):
+            return self.map_function(*tensors, **{**self.options, **options})
+
+    def __reduce__(self) -> Any:
+        # pickled by name, as functions are: the name leads to the measure, which hides its plain function
+        return _named, (self.function.__module__, self.function.__qualname__, dict(self.options))
+
+    def with_options(self, **options: Any) -> PairMeasure:
+        """The same measure with other defaults."""
+        self._known(options)
+        return replace(self, options=MappingProxyType({**self.options, **options})) if options else self
+
+    def estimate(
+        self, *members: Any, clusters: Any = None, weights: Any = None, level: float = 0.95, **options: Any
+    ) -> Estimate:
+        r"""The mean value with the interval for the population's mean.
+
+        With values v, counts w and W their sum, the mean is m = sum w v / W and its standard error
+
+        $$ \sqrt{\frac{\sum_i w_i (v_i - m)^2}{W (W - 1)}} $$
+
+        or, with clusters (several images a prompt), $\sqrt{G / (G - 1) \sum_g (\sum_{i \in g} w_i (v_i - m))^2} / W$
+        over the G clusters. The interval uses Student's t with W - 1, or G - 1, degrees of freedom, within the
+        measure's bounds. A mean is unbiased: nothing is corrected.
+
+        Args:
+            members: as in the call.
+            clusters: (B,) labels of pairs that belong together.
+            weights: (B,) counts.
+            level: the interval's coverage.
+            options: the measure's options.
+
+        Raises:
+            UsageError: as the call; a level outside (0, 1).
+            DataError: NaN or infinity, with the rows; fewer than two pairs or clusters.
+        """
+        values = self._sane_values(members, options)
+        counts = torch.ones_like(values) if weights is None else as_counts(weights, len(values), "weights")
+        counts = counts.to(values.device)
+        if clusters is None:
+            return _of_moments(self, Moments.of(values[:, None], counts), level)
+        labels = cluster_numbers(clusters, len(values)).to(values.device)
+        labels = torch.unique(labels[counts > 0], return_inverse=True)[1]
+        values, counts = values[counts > 0], counts[counts > 0]
+        groups = int(labels.max()) + 1
+        if groups < 2:
+            raise DataError(f"{self.name}.estimate: a spread needs at least two clusters, got {groups}")
+        weight = float(counts.sum())
+        mean = float(counts @ values) / weight
+        sums = values.new_zeros(groups).index_add_(0, labels, counts * (values - mean))
+        error = math.sqrt(groups / (groups - 1) * float(sums.square().sum())) / weight
+        return _estimate(self, mean, error, groups - 1, weight, level, f"spread of {groups:,} clusters")
+
+    def metric(self, **options: Any) -> PairMetric:
+        """An accumulator: `update(x, y)`, `compute()`, `estimate()`, `merge(other)`, `reset()`."""
+        return PairMetric(self.with_options(**options))
+
+    def objective(self, **options: Any) -> PairObjective:
+        """A module to minimise: the mean value of a batch, minus it where the best is the maximum."""
+        return PairObjective(self.with_options(**options))
+
+    def _known(self, options: Mapping[str, Any]) -> None:
+        for option in options:
+            if option not in self.options:
+                names = ", ".join(self.options) or "none"
+                raise UsageError(
+                    f"{self.name}: unknown option {option!r}{nearest_name(option, self.options)}; "
+                    f"its options: {names}"
+                )
+
+    def _members(self, given: Sequence[Any]) -> list[Tensor]:
+        if len(given) != len(self.members):
+            raise UsageError(
+                f"{self.name}: expected {len(self.members)} argument{'s' if len(self.members) > 1 else ''} "
+                f"({', '.join(self.members)}), got {len(given)}"
+            )
+        tensors = [
+            as_member(value, name, self.domain) for name, value in zip(self.members, given, strict=True)
+        ]
+        if len(tensors) == 2:
+            same_pairs(self.members, tensors, self.domain)
+        floating = [t.dtype for t in tensors if t.is_floating_point()]
+        wide = torch.float64 if torch.float64 in floating else torch.float32
+        return [t.to(wide) if t.is_floating_point() else t for t in tensors]
+
+    def _sane_values(self, members: Sequence[Any], options: Mapping[str, Any]) -> Tensor:
+        """The values in float64 without gradient, after a look at what goes in and what comes out."""
+        with torch.no_grad():
+            for name, tensor in zip(self.members, self._members(members), strict=True):
+                if tensor.is_floating_point():
+                    finite_pairs(tensor.flatten(1) if tensor.ndim > 1 else tensor[:, None], name, "hold")
+            values = self(*members, **options).detach().to(torch.float64)
+        finite_pairs(values[:, None], self.name, "come out as")
+        return values
+
+
+class PairMetric:
+    """The mean of a pair measure over batches that come one at a time; made by `PairMeasure.metric`."""
+
+    def __init__(self, measure: PairMeasure) -> None:
+        self.measure = measure
+        self._moments: Moments | None = None
+
+    def reset(self) -> None:
+        """Forget every batch."""
+        self._moments = None
+
+    def update(self, *members: Any, weights: Any = None) -> Tensor:
+        """Add a batch of pairs, with counts (B,) if not 1 each; returns its values, (B,) float64.
+
+        Raises:
+            DataError: NaN or infinity, with the rows; the batch is then left out whole.
+        """
+        values = self.measure._sane_values(members, {})
+        counts = None if weights is None else as_counts(weights, len(values), "weights").to(values.device)
+        self._add(Moments.of(values[:, None], counts))
+        return values
+
+    def merge(self, other: PairMetric) -> None:
+        """Add everything another metric of the same measure has seen, as another worker's."""
+        mine, theirs = ((m.measure.name, dict(m.measure.options)) for m in (self, other))
+        if mine != theirs:
+            raise UsageError(
+                f"merge: the two metrics are of different measures or options: {mine} and {theirs}"
+            )
+        if other._moments is not None:
+            self._add(other._moments)
+
+    def compute(self) -> Tensor:
+        """The mean over everything seen, a float64 scalar.
+
+        Raises:
+            DataError: nothing seen yet.
+        """
+        return self._seen().mean[0]
+
+    def estimate(self, level: float = 0.95) -> Estimate:
+        """The mean with its interval, pairs taken as independent; see `PairMeasure.estimate`."""
+        return _of_moments(self.measure, self._seen(), level)
+
+    def _add(self, moments: Moments) -> None:
+        self._moments = moments if self._moments is None else self._moments.merge(moments)
+
+    def _seen(self) -> Moments:
+        if self._moments is None:
+            raise DataError(f"{self.measure.name}: nothing seen yet; call update(...) first")
+        return self._moments
+
+
+class PairObjective(torch.nn.Module):
+    """The mean value of a batch of pairs, to be minimised; minus it where the best is the maximum.
+
+    Only shapes are checked, so that a step compiles and never waits for a GPU's values.
+    """
+
+    def __init__(self, measure: PairMeasure) -> None:
+        super().__init__()
+        self.measure = measure
+
+    def forward(self, *members: Tensor) -> Tensor:
+        """The loss, a scalar of the members' precision."""
+        mean = self.measure(*members).mean()
+        return mean if self.measure.best == "min" else -mean
+
+    def extra_repr(self) -> str:
+        return self.measure.name
+
+
+def _named(module: str, qualname: str, options: dict[str, Any]) -> Any:
+    found: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found.with_options(**options)
+
+
+def _of_moments(measure: PairMeasure, moments: Moments, level: float) -> Estimate:
+    weight = float(moments.weight)
+    if not weight > 1:
+        raise DataError(f"{measure.name}.estimate: a spread needs at least two pairs, got {weight:g}")
+    error = math.sqrt(max(0.0, float(moments.variance_sum())) / weight)
+    return _estimate(measure, float(moments.mean), error, weight - 1, weight, level, "spread of the values")
+
+
+def _estimate(
+    measure: PairMeasure, mean: float, error: float, freedom: float, weight: float, level: float, how: str
+) -> Estimate:
+    if not 0 < level < 1:
+        raise UsageError(f"level: expected a number between 0 and 1, got {level}")
+    reach = _student(level, max(1, int(freedom))) * error
+    low, high = mean - reach, mean + reach
+    return Estimate(
+        value=mean,
+        corrected=mean,
+        bias=0.0,
+        std_error=error,
+        low=low if measure.lower is None else max(low, measure.lower),
+        high=high if measure.upper is None else min(high, measure.upper),
+        level=level,
+        method=f"mean; {how}, Student's t",
+        n_x=weight,
+        n_y=weight if len(measure.members) > 1 else None,
+        notes=(Note("no spread", "all values are equal, so the interval has no width"),)
+        if error == 0
+        else (),
+    )
