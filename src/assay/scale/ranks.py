@@ -59,7 +59,10 @@ class Ranks:
         dist.all_gather_object(brought, told, group=self._group)
         first = next((Failure(*one) for one in brought if one is not None), None)
         if first is not None:
-            raise error if error is not None and first.rank == self.rank else as_error(first, self.rank)
+            if error is None or first.rank != self.rank:
+                raise as_error(first, self.rank)
+            setattr(error, TOLD_HERE, True)
+            raise error
 
     def send(self, content: bytes, to: int) -> None:
         """Bytes to another rank, which is at `receive`."""
@@ -162,6 +165,8 @@ def joined(*, dead_after: float = DEAD_AFTER) -> Iterator[None]:
     except BaseException as error:
         if watch is not None:
             watch.tell(error)
+        elif isinstance(error, Exception) and not hasattr(error, TOLD_HERE):
+            ranks.agree(error)  # where the others come to next
         raise
     finally:
         _current = None
