@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .before_measuring import refuse_unmeasurable
-from .class_labels import Classes, classes_of, labelled
-from .compared_reference import only_served, refuse_width, refuse_without_samples
-from .compared_sets import ComparedSet, in_pairs
+from .comparing.before_measuring import refuse_unmeasurable
+from .comparing.class_labels import Classes, classes_of, labelled
+from .comparing.compared_reference import only_served, refuse_width, refuse_without_samples
+from .comparing.compared_sets import ComparedSet, in_pairs
+from .comparing.comparison_notes import number_notes, protocol_notes, set_notes
+from .comparing.opened_sets import Opened, features_of, open_set
+from .comparing.set_names import candidates_of, name_of
+from .comparing.set_up import SetUp
+from .comparing.study import Progress, Study
 from .comparison import Comparison, Floor
-from .comparison_notes import number_notes, protocol_notes, set_notes
-from .devices import chosen_device
+from .devices import chosen_device, measured_on
 from .errors import UsageError
 from .joint import Joint
 from .measure import Measure
 from .measure_by_name import measures_by_name
 from .note import told_once
-from .opened_sets import Opened, features_of, open_set
 from .scale.ranks import left_to_first
-from .set_names import candidates_of, name_of
-from .set_up import SetUp
-from .study import Progress, Study
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def compare(
     where = chosen_device(device)
     opened = _opened(real, generated, held_out)
     extractor = set_up.extractor(opened, where)
+    where = measured_on(where)
     ready = [one.ready for one in opened]
     refuse_without_samples(ready, floor=floor, classes=classes is not None, paired=paired)
     if extractor is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from .errors import UsageError
@@ -14,7 +16,16 @@ def chosen_device(device: torch.device | str | None) -> torch.device:
         UsageError: an unknown device, or one that is not there.
     """
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        local = os.environ.get(
+            "LOCAL_RANK", ""
+        )  # of several processes on one machine each has a device of its own
+        return (
+            torch.device("cuda", int(local) % torch.cuda.device_count())
+            if local.isdecimal()
+            else torch.device("cuda")
+        )
     try:
         chosen = torch.device(device)
     except RuntimeError:
@@ -22,3 +33,8 @@ def chosen_device(device: torch.device | str | None) -> torch.device:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device: {str(device)!r} is not there, PyTorch sees no CUDA device; use cpu")
     return chosen
+
+
+def measured_on(device: torch.device) -> torch.device:
+    """Where measures are worked out: the device itself, or the CPU where it has no float64 (MPS)."""
+    return torch.device("cpu") if device.type == "mps" else device

@@ -210,7 +210,7 @@ def test_what_nobody_foresaw_is_one_line_too(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("assay.study.estimate_all", broken)
+    monkeypatch.setattr("assay.comparing.study.estimate_all", broken)
     status, line = failing(capsys, ["compare", good, good])
     assert (status, "RuntimeError: two lines" in line) == (1, True)
     monkeypatch.setenv("ASSAY_TRACEBACK", "1")

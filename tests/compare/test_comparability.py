@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from assay.comparability import comparability
+from assay.comparing.comparability import comparability
+from assay.comparing.set_facts import SetFacts, percent
 from assay.data.facts import FACTS, facts_of
 from assay.errors import UsageError
 from assay.note import Note
-from assay.set_facts import SetFacts, percent
 
 Image = pytest.importorskip("PIL.Image")
 

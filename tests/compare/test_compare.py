@@ -14,13 +14,13 @@ from torch import Tensor
 
 import assay
 from assay import Comparison, DataError, UsageError, compare
+from assay.comparing.set_names import candidates_of
 from assay.comparison import Difference
 from assay.contrast import Sampled
 from assay.data import Unreadable
 from assay.estimate import Estimate, estimate_all
 from assay.features import Features
 from assay.measure_by_name import measures_by_name
-from assay.set_names import candidates_of
 
 
 def draw(n: int, d: int = 6, shift: float = 0.0, seed: int = 0) -> Tensor:

@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from assay import UsageError, compare
 from assay.cli import run
+from assay.comparing.set_names import candidates_of
 from assay.data import sampler, torch_dataset_images
 from assay.features import pixels
-from assay.set_names import candidates_of
 
 RNG = np.random.default_rng(1)
 REAL = RNG.integers(0, 256, (40, 9, 8, 3), dtype=np.uint8)

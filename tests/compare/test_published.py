@@ -114,8 +114,8 @@ def test_adm_takes_moments_from_its_reference_file_and_images_for_the_rest(
 
 
 def test_splits_of_the_inception_score_follow_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    from assay.compared_sets import ComparedSet
-    from assay.published_values import OF_PARTS
+    from assay.comparing.compared_sets import ComparedSet
+    from assay.comparing.published_values import OF_PARTS
 
     p = torch.rand(50, 4, generator=torch.Generator().manual_seed(0)).softmax(1)
     made = ComparedSet("a", "a", p, 50, "images", probabilities=p)

@@ -7,13 +7,14 @@ import os
 import pickle
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 Image = pytest.importorskip("PIL.Image")
 
-from assay.data import UnreadableImage, array_images, batches, open_images  # noqa: E402
+from assay.data import UnreadableImage, array_images, batches, open_images, stored_file  # noqa: E402
 from assay.errors import DataError, UsageError  # noqa: E402
 
 
@@ -246,3 +247,16 @@ def test_a_damaged_image_of_a_joined_set_is_named_with_its_set(tmp_path):
         (tmp_path / f"{name}.zip").write_bytes(content)
     with pytest.raises(UnreadableImage, match=r"^b\.zip/x\.png cannot be read: encrypted"):
         open_images([tmp_path / "a.zip", tmp_path / "b.zip"]).decode(1)
+
+
+def test_a_file_written_a_moment_ago_has_no_signature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a tick of the clock it could change again and look the same."""
+    file = tmp_path / "a.png"
+    Image.new("RGB", (2, 2)).save(file)
+    assert open_images(tmp_path).signature is not None
+    monkeypatch.setattr(stored_file, "RACY", 2.0)
+    assert open_images(tmp_path).signature is None
+    monkeypatch.setattr(stored_file.time, "time", lambda: file.stat().st_ctime + 2.1)
+    assert open_images(tmp_path).signature is not None

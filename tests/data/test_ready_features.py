@@ -172,5 +172,5 @@ def test_a_saved_statistic_is_not_features(tmp_path: Path) -> None:
         Moments.of(torch.randn(20, 3, generator=torch.Generator().manual_seed(0))),
         tmp_path / "reference.safetensors",
     )
-    with pytest.raises(DataError, match=r"the statistic Moments.*assay\.statistics\.load"):
+    with pytest.raises(DataError, match=r"the statistic Moments.*load_reference reads it"):
         load_features(tmp_path / "reference.safetensors")

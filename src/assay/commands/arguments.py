@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..comparing.set_names import GENERATOR, candidates_of
 from ..errors import UsageError
-from ..set_names import GENERATOR, candidates_of
 
 
 def listed(text: str) -> list[str]:

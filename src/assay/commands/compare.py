@@ -89,10 +89,9 @@ def command() -> Any:
         from ..scale.ranks import is_first, joined
 
         target = writable_target(json, "--json")
-        results = []  # stays empty in all but the first of several processes
-        with plain_warnings(), joined(), showing(quiet or not is_first()) as progress:
-            results.append(
-                compare_sets(
+        with plain_warnings(), joined():
+            with showing(quiet or not is_first()) as progress:
+                found = compare_sets(
                     real,
                     made_by_name(generated, samples, value_range),
                     features=features,
@@ -115,8 +114,7 @@ def command() -> Any:
                     device=device,
                     progress=progress,
                 )
-            )
-        for found in results:
+            # of several processes only the first one comes here; the others wait for what becomes of it
             if target is not None:
                 found.to_json(target)
             print_comparison(found, Console(highlight=False, emoji=False, markup=False, **pipe_width()))

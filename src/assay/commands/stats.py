@@ -43,10 +43,10 @@ def command() -> Any:
         quiet: bool = Option(False, "--quiet", "-q", help="No progress."),
     ) -> int:
         """Write a file that stands for a set of images in later comparisons."""
+        from ..comparing.set_up import SetUp
         from ..make_reference import make_reference
         from ..references import save_reference
         from ..report.progress import showing
-        from ..set_up import SetUp
         from ..scale.ranks import is_first, joined, left_to_first
 
         target = reference_target(output)

@@ -59,10 +59,11 @@ def file_images(root: Path, names: Sequence[str], description: str) -> ImageSour
     return ImageSource(kept, description, FolderReader(root, kept), signature=signature)
 
 
-def _identity(root: Path, name: str) -> str:
+def _identity(root: Path, name: str) -> str | None:
     path = root / name
     try:
-        return f"{name}:{identity_of(path, path.stat())}"
+        identity = identity_of(path, path.stat())
+        return None if identity is None else f"{name}:{identity}"
     except (OSError, ValueError):  # said when it is read
         return f"{name}:missing"
 

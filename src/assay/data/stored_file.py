@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import stat
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from assay.errors import DataError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+RACY = 2.0  # seconds
 
 
 class StoredFile(Protocol):
@@ -84,8 +87,14 @@ def local_file(path: Path) -> LocalFile:
     return LocalFile(path, status.st_size, status.st_mtime_ns, identity_of(path, status))
 
 
-def identity_of(path: Path, status: os.stat_result) -> str:
-    """Size and modification time alone agree for files that a script makes alike: inode and change time do not."""
+def identity_of(path: Path, status: os.stat_result) -> str | None:
+    """Size and modification time alone agree for files that a script makes alike: inode and change time do not.
+
+    None for a file that changed within the last two seconds: clocks of file systems are coarse, and it could change
+    again without a sign of it.
+    """
+    if time.time() - status.st_ctime < RACY:
+        return None
     changed = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     return f"{os.path.abspath(path)}:{':'.join(map(str, changed))}"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import UsageError
+from ..errors import UsageError
 
 GENERATOR = "python:"  # before the name of a function that makes images
 FILES = (".npy", ".npz", ".safetensors", ".zip", ".tar", ".parquet")
@@ -46,7 +46,7 @@ def name_of(given: Any, default: str) -> str:
 def _parts(path: str | os.PathLike[str]) -> tuple[str, ...]:
     text = os.fspath(path)
     if "://" in text:
-        from .data import without_credentials
+        from ..data import without_credentials
 
         return tuple(part for part in without_credentials(text).partition("://")[2].split("/") if part)
     if text.startswith(GENERATOR):

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .data.facts import FACTS
-from .errors import UsageError
+from ..data.facts import FACTS
+from ..errors import UsageError
 
 SHARE = 0.05  # of a set's images: from where on two sets count as different, or one as mixed
 

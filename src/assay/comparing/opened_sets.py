@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ..errors import DataError, UsageError
+from ..note import Note
 from .compared_reference import as_reference, reference_set
 from .compared_sets import ComparedSet
-from .errors import DataError, UsageError
-from .note import Note
 from .study import Progress
 
 if TYPE_CHECKING:
-    from .data import ImageSource
-    from .features import Extractor, Features
+    from ..data import ImageSource
+    from ..features import Extractor, Features
 
 UNNAMED = "features"  # the space of ready features that do not say what made them
 
@@ -61,7 +61,7 @@ def open_set(given: Any, name: str, argument: str) -> Opened:
         UsageError: a thing of another kind.
         DataError: a path that is missing, empty or damaged; features that are not fit to be measured.
     """
-    from .data import (
+    from ..data import (
         FeatureArray,
         ImageSource,
         array_images,
@@ -74,7 +74,7 @@ def open_set(given: Any, name: str, argument: str) -> Opened:
         torch_dataset_images,
         torch_loader_images,
     )
-    from .features import Features
+    from ..features import Features
 
     reference = as_reference(given)
     if reference is not None:
@@ -87,7 +87,7 @@ def open_set(given: Any, name: str, argument: str) -> Opened:
     if isinstance(given, (str, os.PathLike)):
         path = Path(given)
         of_features = path.suffix.lower() in (".npy", ".safetensors") and not is_url(os.fspath(given))
-        if of_features and not path.is_dir() and not holds_images(given):
+        if of_features and not path.is_dir() and not (path.is_file() and holds_images(given)):
             space, fingerprint = _recorded_space(path)
             loaded = load_features(path)
             return _ready(name, loaded.description, loaded.features, space or UNNAMED, fingerprint)
@@ -159,7 +159,7 @@ def _extracted(
     progress: Callable[[int, int], None] | None,
 ) -> ComparedSet:
     """The set's features: as they are, or by one pass over its images."""
-    from .features import extract
+    from ..features import extract
 
     if opened.ready is not None:
         return opened.ready
@@ -209,7 +209,7 @@ def _images_beside(given: Any) -> ImageSource | None:
     """The images in a published file of statistics, where it holds some."""
     if not isinstance(given, (str, os.PathLike)) or not os.fspath(given).lower().endswith(".npz"):
         return None
-    from .data import open_images
+    from ..data import open_images
 
     with zipfile.ZipFile(given) as file:
         return open_images(f"{os.fspath(given)}#arr_0") if "arr_0.npy" in file.namelist() else None
@@ -257,7 +257,7 @@ def _recorded_space(path: Path) -> tuple[str | None, str | None]:
     """The extractor's name and fingerprint in a safetensors header, where the file says them."""
     if path.suffix.lower() != ".safetensors" or not path.is_file():
         return None, None
-    from .statistics.files import read_metadata
+    from ..statistics.files import read_metadata
 
     try:
         header = read_metadata(path)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..errors import UsageError
+from ..note import Note
 from .counted_alike import classes, constant, copies, counts, duplicates, few
-from .errors import UsageError
-from .note import Note
 from .set_facts import SetFacts
 from .stored_alike import compression, enlarged, grey, quality, sizes
 

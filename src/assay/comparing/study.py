@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 
+from ..comparison import Difference, Direction, Floor, Row
+from ..contrast import Contrast, Term
+from ..errors import DataError, UsageError
+from ..estimate import Estimate, estimate_all
+from ..measure import Measure
+from ..measure_by_name import fewest_samples, measure_key, printed_name
+from ..note import Note
+from ..scale import reporting
 from .compared_sets import ComparedSet
-from .comparison import Difference, Direction, Floor, Row
-from .contrast import Contrast, Term
-from .errors import DataError, UsageError
-from .estimate import Estimate, estimate_all
-from .measure import Measure
-from .measure_by_name import fewest_samples, measure_key, printed_name
-from .note import Note
-from .scale import reporting
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
 

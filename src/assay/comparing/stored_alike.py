@@ -8,8 +8,8 @@ from itertools import combinations
 
 import numpy as np
 
-from .data.facts import UPSAMPLED, Format
-from .note import Note
+from ..data.facts import UPSAMPLED, Format
+from ..note import Note
 from .set_facts import SHARE, SetFacts, percent, shares_of
 
 QUALITY = 5  # of JPEG settings, by which medians may differ

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..comparison import Published, Row
+from ..errors import UsageError
+from ..measure import Measure
+from ..measure_by_name import DEFAULT_MEASURES, HELD_OUT_MEASURES
 from .compared_sets import ComparedSet
-from .comparison import Published, Row
-from .errors import UsageError
-from .measure import Measure
-from .measure_by_name import DEFAULT_MEASURES, HELD_OUT_MEASURES
 from .opened_sets import Opened
 from .published_values import protocol_measures, published_values
 
 if TYPE_CHECKING:
-    from .features import Extractor
-    from .features.protocols import Protocol
+    from ..features import Extractor
+    from ..features.protocols import Protocol
 
 DEFAULT_FEATURES = "efficientnet-lite0"
 
@@ -46,7 +46,7 @@ class SetUp:
         """
         if protocol is None:
             return cls(DEFAULT_FEATURES if features is None else features, None, settings)
-        from .features.protocols import get_protocol
+        from ..features.protocols import get_protocol
 
         row = get_protocol(protocol)
         fixed = {"features": features, **{k: v for k, v in settings.items() if k not in ("weights", "size")}}
@@ -77,7 +77,7 @@ class SetUp:
         Raises:
             UsageError: a setting of the extractor where no image is given.
         """
-        from .features import get_extractor
+        from ..features import get_extractor
 
         if any(s.source is not None for s in opened):
             return get_extractor(self.features, device=where, **self.settings)
@@ -92,7 +92,7 @@ class SetUp:
         """The extractor's name, or the extractor itself where settings go with it."""
         if all(value is None for value in self.settings.values()):
             return self.features
-        from .features import get_extractor
+        from ..features import get_extractor
 
         return get_extractor(self.features, device=device, **self.settings)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..errors import DataError, UsageError
+from ..measure import Measure
+from ..measure_by_name import fewest_samples, printed_name
 from .compared_sets import ComparedSet
-from .errors import DataError, UsageError
-from .measure import Measure
-from .measure_by_name import fewest_samples, printed_name
 
 
 def refuse_unmeasurable(

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from .note import Note
+from ..note import Note
 from .set_facts import SHARE, SetFacts, percent, shares_of, shown
 
 NAMED = 3  # examples

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import DataError, UsageError
+from ..measure import Measure
+from ..measure_by_name import printed_name
+from ..note import Note
+from ..references import FEATURES, Reference, is_reference, load_reference
+from ..statistics import Moments, Samples
 from .compared_sets import ComparedSet
-from .errors import DataError, UsageError
-from .measure import Measure
-from .measure_by_name import printed_name
-from .note import Note
-from .references import FEATURES, Reference, is_reference, load_reference
-from .statistics import Moments, Samples
 
 HOW = "make it again with assay stats --keep samples, or give the images themselves"
 

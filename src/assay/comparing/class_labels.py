@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ..errors import DataError, UsageError
 from .compared_sets import ComparedSet
-from .errors import DataError, UsageError
 from .opened_sets import Opened
 
 Classes = str | os.PathLike[str] | Mapping[str, Any]
@@ -37,7 +37,7 @@ def labelled(one: ComparedSet, opened: Opened, classes: Classes) -> ComparedSet:
             )
         given = _as_texts(classes[one.name])
     elif opened.source is not None:
-        from .data import labels_of
+        from ..data import labels_of
 
         own = opened.source.labels is not None
         how = (None if own else "folders") if classes == "auto" else classes

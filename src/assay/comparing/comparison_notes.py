@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..comparison import Difference, Floor, Published, Row
+from ..note import Note
 from .comparability import SetFacts, comparability
 from .compared_sets import ComparedSet
-from .comparison import Difference, Floor, Published, Row
-from .note import Note
 
 MANY_DIFFERENCES = 10  # from here on some are expected to exceed their intervals by luck
 

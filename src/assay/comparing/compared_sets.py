@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .contrast import Sampled
-from .errors import DataError
-from .measure import Measure
+from ..contrast import Sampled
+from ..errors import DataError
+from ..measure import Measure
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class ComparedSet:
         """This set as a side of a measure: a statistic that is taken as exact where there is one, else its samples."""
         exact = self.exact.get(measure.domain)
         if isinstance(exact, measure.statistic):
-            from .statistics.protocol import on_device
+            from ..statistics.protocol import on_device
 
             return Sampled(exact=on_device(exact, where))
         samples = self.probabilities if measure.domain == "probabilities" else self.features

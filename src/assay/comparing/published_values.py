@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..comparison import Direction, Published, Row
+from ..errors import UsageError
+from ..joint import Joint
+from ..measure import Measure
+from ..measure_by_name import SHORT, measure_key
+from ..sets import inception_score_splits, kid_subsets
 from .compared_sets import ComparedSet
-from .comparison import Direction, Published, Row
-from .errors import UsageError
-from .joint import Joint
-from .measure import Measure
-from .measure_by_name import SHORT, measure_key
-from .sets import inception_score_splits, kid_subsets
 
 if TYPE_CHECKING:
-    from .features.protocols import Printed, Protocol
+    from ..features.protocols import Printed, Protocol
 
 OverParts = tuple[float, float]
 
@@ -73,7 +73,7 @@ def published_values(
         extractor: the name of the extractor that was used.
         seed: of the subsets.
     """
-    from .features.protocols import unmet
+    from ..features.protocols import unmet
 
     by_name = {(row.candidate, row.name): row for row in rows}
     out = []
