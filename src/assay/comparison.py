@@ -6,12 +6,12 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
+from .direction import Direction
 from .estimate import Estimate
+from .explanation import Explanation
 from .note import Note
-
-Direction = Literal["lower is better", "higher is better"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,9 @@ class Comparison:
         notes: what a reader must know before using the numbers.
         classes: one a class, candidate and measure, where classes were asked for; empty otherwise.
         published: the values that a published protocol defines, where one was asked for; empty otherwise.
+        explanations: one a candidate and measure, where they were asked for; empty otherwise.
+        sets: the sets as numbers (`assay.comparing.compared_sets.ComparedSet`), the real one first, kept where samples
+            are explained; empty otherwise.
         settings: seed, versions, extractor, counts: what it takes to get the same numbers again.
     """
 
@@ -123,6 +126,8 @@ class Comparison:
     settings: Mapping[str, Any]
     classes: tuple[Row, ...] = ()
     published: tuple[Published, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
+    sets: tuple[Any, ...] = ()
 
     def __getitem__(self, key: tuple[str, str]) -> Estimate:
         """The estimate of a candidate by a measure: ``found["late", "fd"]``; printed, short and full names will do."""
@@ -154,6 +159,7 @@ class Comparison:
             ],
             "notes": [note.to_dict() for note in self.notes],
             "classes": [{**_row(row), "class": row.group} for row in self.classes],
+            "explanations": [each.to_dict() for each in self.explanations],
             "published": [asdict(value) for value in self.published],
             "settings": dict(self.settings),
         }  # fmt: skip

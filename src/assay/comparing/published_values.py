@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..comparison import Direction, Published, Row
+from ..comparison import Published, Row
+from ..direction import Direction
 from ..errors import UsageError
 from ..joint import Joint
 from ..measure import Measure

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from ..comparison import Difference, Direction, Floor, Row
+from ..comparison import Difference, Floor, Row
 from ..contrast import Contrast, Term
+from ..direction import Direction
 from ..errors import DataError, UsageError
 from ..estimate import Estimate, estimate_all
 from ..measure import Measure
