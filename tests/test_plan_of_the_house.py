@@ -20,7 +20,7 @@ CONTRACT = {
 }  # fmt: skip
 MAIN_JOB = {
     "__init__", "__main__", "check", "cli", "clip_scores", "commands", "compare", "comparing",
-    "comparison", "make_reference", "measure_by_name",
+    "comparison", "direction", "explanation", "make_reference", "measure_by_name",
 }  # fmt: skip
 
 # what a room may import of assay, beside itself

@@ -287,6 +287,7 @@ def test_json_is_whole_and_has_no_nan(found: Comparison, tmp_path: Path) -> None
         "notes",
         "classes",
         "published",
+        "explanations",
         "settings",
     }
     first = loaded["measures"][0]
