@@ -1,0 +1,7 @@
+"""A `Comparison` as one HTML file that opens anywhere, also without a network."""
+
+from __future__ import annotations
+
+from .page import as_page, write_page
+
+__all__ = ["as_page", "write_page"]

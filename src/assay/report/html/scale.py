@@ -1,0 +1,65 @@
+"""Where on a line does a number lie?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+MARGIN = 0.04  # of the width, free at either end
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Numbers from `low` to `high` as percents of a width."""
+
+    low: float
+    high: float
+
+    def at(self, value: float) -> float:
+        """0 to 100; a number beyond the ends, or none at all, is at an end."""
+        if math.isnan(value):
+            return 0.0
+        share = 0.5 if self.high <= self.low else (value - self.low) / (self.high - self.low)
+        return 100 * (MARGIN + (1 - 2 * MARGIN) * min(1.0, max(0.0, share)))
+
+    def percent(self, value: float) -> str:
+        """As an SVG coordinate."""
+        return f"{self.at(value):.2f}%"
+
+
+def scale_of(numbers: Iterable[float], *, zero: bool = False) -> Scale:
+    """From the smallest to the largest finite number; from zero where it is wanted and would not squeeze the rest."""
+    finite = [value for value in numbers if math.isfinite(value)]
+    if not finite:
+        return Scale(0.0, 1.0)
+    low, high = min(finite), max(finite)
+    if zero and 0 < low < 2 * (high - low):
+        low = 0.0
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return Scale(low, high)
+
+
+def ticks(scale: Scale, about: int = 4) -> Sequence[float]:
+    """Round numbers within the scale."""
+    step = 10 ** math.floor(math.log10((scale.high - scale.low) / about))
+    for factor in (1, 2, 5, 10):
+        if (scale.high - scale.low) / (factor * step) <= about:
+            step *= factor
+            break
+    first = math.ceil(scale.low / step - 1e-9)
+    last = math.floor(scale.high / step + 1e-9)
+    return [k * step for k in range(first, last + 1)]
+
+
+def tick_label(value: float, scale: Scale) -> str:
+    """Short, and the same number of digits all along."""
+    if value == 0:
+        return "0"
+    size = max(abs(scale.low), abs(scale.high))
+    if not 1e-4 <= size < 1e7:
+        return f"{value:.1e}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(scale.high - scale.low)))}f}".rstrip("0").rstrip(".") if (
+        scale.high - scale.low < 100
+    ) else f"{value:,.0f}"
