@@ -151,6 +151,27 @@ def benchmark_table(content: dict[str, Any]) -> str:
     return "\n".join([f"Measured on: {machine}." if machine else "", *out])
 
 
+def folder_table(content: dict[str, Any]) -> str:
+    """Whole passes side by side: images a second, and the distance each found."""
+    out = []
+    for case, title in (
+        ("inception", "Two folders of images, the Inception graph, the Fréchet distance"),
+        ("lite0", "The same with EfficientNet-Lite0"),
+        ("again", "The same images a second time, EfficientNet-Lite0"),
+    ):
+        if case not in content:
+            continue
+        rows = {name: row for name, row in content[case].items() if isinstance(row, dict)}
+        out += ["", f"### {title}", "", f"{content[case]['images']:,} images in both folders together.", ""]
+        out += ["| | seconds | images a second | distance |", "|---|---|---|---|"]
+        for name, row in rows.items():
+            out.append(
+                f"| {name} | {row['seconds']:.3g} | {row['images_per_second']:.3g} | {row['value']:.6g} |"
+            )
+    return "\n".join(out)
+
+
+
 def protocol_table(rows: list[dict[str, Any]]) -> str:
     """Each package on each set of images."""
     compared = [r for r in rows if "peer" in r]
@@ -183,5 +204,6 @@ FIGURES: dict[str, tuple[str, Callable[[Any], str], str]] = {
     "protocols": ("docs/protocols.json", protocol_table, "python docs/protocols.py --write"),
     "resizing": ("docs/protocols.json", resizing_table, "python docs/protocols.py --write"),
     "coverage": ("studies/coverage.json", coverage_table, "python studies/coverage.py"),
+    "folders": ("benchmarks/folders.json", folder_table, "python -m benchmarks.folders"),
     "benchmarks": ("benchmarks/results.json", benchmark_table, "python -m benchmarks.run"),
 }

@@ -43,6 +43,11 @@ def normal(generator: torch.Generator) -> Callable[..., Tensor]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:  # as many threads as there are cores, over all workers
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        torch.set_num_threads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # of the processes that tests start
     if "ASSAY_HOME" not in os.environ:  # tests leave the user's own cache alone, and share one
         home = tempfile.TemporaryDirectory(prefix="assay-tests-")
         config.add_cleanup(home.cleanup)
