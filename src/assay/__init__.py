@@ -7,6 +7,8 @@ from .compare import compare
 from .comparison import Comparison
 from .errors import DataError, MissingExtra, UsageError
 from .estimate import Estimate, difference
+from .explain import explain
+from .explanation import Explanation
 from .images import clip_score
 from .joint import Joint, joint
 from .measure import Measure, measure
@@ -38,6 +40,7 @@ __all__ = [
     "Comparison",
     "DataError",
     "Estimate",
+    "Explanation",
     "Joint",
     "Kernel",
     "Measure",
@@ -57,6 +60,7 @@ __all__ = [
     "data_copying",
     "density",
     "difference",
+    "explain",
     "feature_likelihood_score",
     "frechet_distance",
     "images",

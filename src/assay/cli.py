@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import DataError, MissingExtra, UsageError
+from .printable import printable
 
 if TYPE_CHECKING:
     import typer
 
-USAGE, DATA, INTERRUPTED = 2, 1, 130
+USAGE, DATA, INTERRUPTED = 2, 1, 130  # and 3 where --fail-if holds
 OUT_OF_MEMORY = "out of memory: compare fewer images, or use an extractor with fewer features"
 # PyTorch has no exception of its own for a CPU allocation that fails
 ALLOCATION_FAILED = ("can't allocate memory", "out of memory", "not enough memory")
@@ -21,8 +22,9 @@ ALLOCATION_FAILED = ("can't allocate memory", "out of memory", "not enough memor
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave with its exit status.
 
-    0: done. 1: the data cannot be measured, or a measure breaks a law. 2: wrong use. 130: Ctrl-C. Every failure is one
-    line on stderr; with ASSAY_TRACEBACK=1 in the environment it comes with its traceback.
+    0: done. 1: the data cannot be measured, or a measure breaks a law. 2: wrong use. 3: a value is as --fail-if says.
+    130: Ctrl-C. Every failure is one line on stderr; with ASSAY_TRACEBACK=1 in the environment it comes with its
+    traceback.
     """
     sys.exit(run(arguments))
 
@@ -54,10 +56,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         import typer
     except ImportError as error:
         raise MissingExtra(error.name or "typer", "cli", "the assay command") from None
+    from .history.command_line import given_as
+
     command = typer.main.get_command(_app())
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result: Any = command.main(args=given, prog_name="assay", standalone_mode=False)
+        with given_as(given):
+            result: Any = command.main(args=given, prog_name="assay", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except Exception as error:
@@ -81,15 +86,17 @@ def _failed(message: str, status: int) -> int:
         import traceback
 
         traceback.print_exc()
-    line = " ".join(message.split())
-    print(f"error: {line}", file=sys.stderr, flush=True)
+    from .data.credentials import URL_IN_TEXT, without_credentials
+
+    line = URL_IN_TEXT.sub(lambda match: without_credentials(match[0]), " ".join(message.split()))
+    print(f"error: {printable(line)}", file=sys.stderr, flush=True)
     return status
 
 
 def _app() -> typer.Typer:
     import typer
 
-    from .commands import cache, check, clip_score, compare, features, merge, stats
+    from .commands import cache, check, clip_score, compare, diff, features, history, merge, stats
 
     app = typer.Typer(
         name="assay",
@@ -116,6 +123,8 @@ def _app() -> typer.Typer:
 
     app.callback()(root)
     app.command("compare")(compare.command())
+    app.command("history")(history.command())
+    app.command("diff")(diff.command())
     app.command("stats")(stats.command())
     app.command("merge")(merge.command())
     app.command("clip-score")(clip_score.command())

@@ -65,6 +65,7 @@ def clip_scores(
     batch_size: int = 64,
     workers: int | None = None,
     skip_bad: bool = False,
+    cache: bool = True,
     device: str | None = None,
     progress: Report | None = None,
 ) -> ClipScores:
@@ -78,6 +79,7 @@ def clip_scores(
         batch_size: images, and texts, a pass.
         workers: threads that decode.
         skip_bad: leave out images that cannot be read, and report them in `skipped`.
+        cache: keep what the pass over the images finds, and look there first.
         device: cpu or cuda; by default CUDA where there is one.
         progress: called as progress(what, done, total).
 
@@ -110,6 +112,7 @@ def clip_scores(
         batch_size=batch_size,
         workers=workers,
         skip_bad=skip_bad,
+        cache=cache,
         progress=None if progress is None else lambda done, total: progress("images", done, total),
     )
     by_name = dict(zip(source.names, texts, strict=True))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from .comparing.before_measuring import refuse_unmeasurable
-from .comparing.class_labels import Classes, classes_of, labelled
+from .comparing.before_measuring import refuse_unmeasurable, refuse_unpaired
+from .comparing.class_labels import Classes, classes_of, labelled, labels_for
 from .comparing.compared_reference import only_served, refuse_width, refuse_without_samples
 from .comparing.compared_sets import ComparedSet, in_pairs
-from .comparing.comparison_notes import number_notes, protocol_notes, set_notes
+from .comparing.comparison_notes import copying_notes, number_notes, protocol_notes, set_notes
+from .comparing.descriptions import descriptions
+from .comparing.explained_sets import copy_notes, explained
+from .comparing.group_names import Groups, group_names, rows_by_candidate
 from .comparing.opened_sets import Opened, features_of, open_set
 from .comparing.set_names import candidates_of, name_of
 from .comparing.set_up import SetUp
@@ -22,11 +25,13 @@ from .comparing.study import Progress, Study
 from .comparison import Comparison, Floor
 from .devices import chosen_device, measured_on
 from .errors import UsageError
+from .explanation import Explanation
 from .joint import Joint
 from .measure import Measure
 from .measure_by_name import measures_by_name
 from .note import told_once
 from .scale.ranks import left_to_first
+from .trace import Kept
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -43,6 +48,8 @@ def compare(
     held_out: Any = None,
     classes: Classes | None = None,
     floor: bool = False,
+    explain: bool = False,
+    groups: Groups | None = None,
     level: float = 0.95,
     paired: bool = False,
     seed: int = 0,
@@ -54,6 +61,7 @@ def compare(
     workers: int | None = None,
     skip_bad: bool = False,
     cache: bool = True,
+    history: bool = False,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -81,6 +89,9 @@ def compare(
         classes: also every measure class by class: "auto" (the source's own labels, else its sub-folders), "folders",
             a CSV with the columns `name` and `label`, or labels by the set's name.
         floor: also compare two random halves of the real set, and give values in multiples of that.
+        explain: also say what every sample does to every measure, and which samples look copied; see `assay.explain`.
+        groups: also what every group of a candidate's samples adds (this explains samples too): "folders", a CSV with
+            the columns `name` and `group`, "kmeans" or "kmeans:K", or one group an item by the candidate's name.
         level: of the intervals.
         paired: item i of every set belongs to one unit (an image and its reconstruction): intervals account for it.
         seed: of the splits. The same seed gives the same numbers to the same names, whatever else is
@@ -90,6 +101,8 @@ def compare(
         batch_size, workers: of the pass over images.
         skip_bad: leave out images that cannot be read, and say so, in place of failing.
         cache: keep what a pass over images finds, and look there first.
+        history: add the comparison to the history (see `assay.history`), as the command does; where that cannot be,
+            a warning says why.
         device: where images and measures are worked on; by default a CUDA device if there is one, else the CPU.
         progress: called as progress(what, done, total).
 
@@ -116,18 +129,22 @@ def compare(
     wanted = measures_by_name(set_up.measures(measures, held_out is not None))
     where = chosen_device(device)
     opened = _opened(real, generated, held_out)
+    candidates = opened[1:] if held_out is None else opened[1:-1]
+    named = None if groups is None else group_names(groups, candidates)
+    refuse_unpaired([opened[0], *candidates] if paired else [], wanted)
     extractor = set_up.extractor(opened, where)
     where = measured_on(where)
     ready = [one.ready for one in opened]
     refuse_without_samples(ready, floor=floor, classes=classes is not None, paired=paired)
+    by_item = None if classes is None else [labels_for(one, classes) for one in (opened[0], *candidates)]
     if extractor is not None:
         refuse_width([one.ready for one in opened if one.space is None], extractor.name, extractor.dim)
     how = {"batch_size": batch_size, "workers": workers, "skip_bad": skip_bad, "cache": cache}
     space, fingerprint, sets = features_of(opened, extractor, set_up.features, progress=progress, **how)
     left_to_first()
     third = sets.pop() if held_out is not None else None
-    if classes is not None:
-        sets = [labelled(one, own, classes) for one, own in zip(sets, opened, strict=False)]
+    if by_item is not None:
+        sets = [labelled(one, own) for one, own in zip(sets, by_item, strict=True)]
     by_default = measures is None and protocol is None
     wanted, unserved = only_served(wanted, sets, third, by_default=by_default)
     refuse_unmeasurable(sets, third, wanted, floor)
@@ -135,8 +152,10 @@ def compare(
     if paired:
         sets = in_pairs(sets)
     target, made = sets[0], sets[1:]
+    in_groups = rows_by_candidate(groups, named, target, made)
     known_classes = classes_of(sets) if classes is not None else []
-    study = Study(wanted, space, level, paired, seed, where, progress)
+    kept: dict[tuple[str, str], Kept] | None = {} if history else None
+    study = Study(wanted, space, level, paired, seed, where, progress, kept)
     study.expect(len(made) if floor else 0, len(known_classes))
 
     rows, differences = study.of_candidates(target, made, third)
@@ -147,11 +166,13 @@ def compare(
     by_class, lacking = study.of_classes(target, made, known_classes)
     labels = dict(study.labels_of("features"))
     for other, measures_there in set_up.other_spaces():
-        elsewhere = Study(measures_there, f"{space}:{other}", level, paired, seed, where, progress)
+        elsewhere = Study(measures_there, f"{space}:{other}", level, paired, seed, where, progress, kept)
         elsewhere.expect(0)
         more, unlike = elsewhere.of_candidates(target.in_space(other), [m.in_space(other) for m in made])
         rows, differences = [*rows, *more], [*differences, *unlike]
         labels.update(elsewhere.labels_of(other))
+    if third is not None and any(m.name == "data_copying" for m in wanted):
+        images += copying_notes(target, made, third)
     published = set_up.published(target, made, rows, labels, space, seed)
 
     order = {name: k for k, name in enumerate(labels.values())}
@@ -161,23 +182,41 @@ def compare(
     by_class.sort(key=lambda row: (by_candidate[row.candidate], rank[row.group or ""], order[row.name]))
     differences.sort(key=lambda d: (by_candidate[d.a], by_candidate[d.b], order[d.name]))
     numbers = number_notes([*rows, *aims, *floors], differences, level)
+    why: list[Explanation] = []
+    if explain or groups is not None:
+        asked = [(m, study.labels[id(m)]) for m in wanted]
+        why = explained(asked, target, made, third, in_groups, seed=seed, where=where, progress=progress)
     known = [note for one in opened for note in one.notes]
-    return Comparison(
+    found = Comparison(
         rows=tuple(rows),
         aims=tuple(sorted(aims, key=lambda row: order[row.name])),
         differences=tuple(differences),
         floor=tuple(sorted(floors, key=lambda f: order[f.name])),
-        notes=told_once([*protocol_notes(published), *known, *unserved, *images, *numbers, *lacking]),
+        notes=told_once(
+            [
+                *protocol_notes(published),
+                *known,
+                *unserved,
+                *images,
+                *numbers,
+                *lacking,
+                *copy_notes(why, len(target)),
+            ]
+        ),
         classes=tuple(by_class),
         published=published,
+        explanations=tuple(why),
+        sets=(target, *made) if why else (),
         settings={
             "seed": seed,
             "level": level,
             "paired": paired,
             "protocol": protocol,
             "features": space,
+            "extractor": {k: None if v is None else str(v) for k, v in set_up.settings.items()},
             "fingerprint": fingerprint,
             "measures": list(labels.values()),
+            "descriptions": descriptions(wanted),
             "real": _described(target),
             "candidates": [_described(candidate) for candidate in made],
             "held_out": None if third is None else _described(third),
@@ -190,21 +229,30 @@ def compare(
             },
         },
     )
+    if kept is not None:
+        from .history import remember
+
+        held = () if third is None else (third,)
+        remember(found, {"real": (target,), "candidate": made, "held_out": held}, kept)
+    return found
 
 
 def _opened(real: Any, generated: Any, held_out: Any) -> list[Opened]:
     """Everything that was given, the real set first and the held-out one last, under names of their own."""
     candidates = candidates_of(generated)
-    real_name = name_of(real, "real")
-    if real_name in candidates:
-        real_name = f"{real_name} (real)"
+    real_name = _own_name(name_of(real, "real"), "(real)", candidates)
     opened = [open_set(real, real_name, "real")]
     opened += [open_set(given, name, "generated") for name, given in candidates.items()]
     if held_out is not None:
-        taken = {one.name for one in opened}
-        name = next(n for n in ("held-out", "held-out (held out)", "held-out set") if n not in taken)
+        name = _own_name("held-out", "(held out)", [real_name, *candidates])
         opened.append(open_set(held_out, name, "held_out"))
     return opened
+
+
+def _own_name(name: str, what: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name = f"{name} {what}"
+    return name
 
 
 def _described(one: ComparedSet) -> dict[str, Any]:

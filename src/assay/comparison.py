@@ -85,7 +85,7 @@ class Published:
         name: the standard name (`FID`) where everything is as the protocol defines it, else None.
         standard: the standard name, whether or not the value may carry it.
         candidate: the set's name.
-        value: as the protocol computes it; not freed of sample-size bias.
+        value: as the protocol computes it; not freed of sample-size bias. None where there are too few samples for it.
         spread: the standard deviation that the protocol prints beside it, where it does.
         unmet: what is not as the protocol defines it; empty exactly where `name` is given.
         direction: which direction is better.
@@ -94,7 +94,7 @@ class Published:
     name: str | None
     standard: str
     candidate: str
-    value: float
+    value: float | None
     spread: float | None
     unmet: tuple[str, ...]
     direction: Direction
@@ -174,15 +174,53 @@ class Comparison:
 
         write_json(self.to_dict(), path)
 
+    def to_html(
+        self, path: str | os.PathLike[str], *, maps: Mapping[tuple[str, int], bytes] | None = None
+    ) -> None:
+        """Write everything as one HTML file that opens without a network; whole or not at all.
+
+        Pictures, galleries and influences are in it where `explanations` and `sets` are kept (`explain=True`).
+
+        Args:
+            path: where to; an existing file is replaced in one step.
+            maps: (set's name, row) -> the heat map of that sample, PNG.
+
+        Raises:
+            DataError: where the file cannot be written.
+        """
+        from .report.html import write_page
+
+        write_page(self, path, maps)
+
     def __str__(self) -> str:
         from .report.table import as_text
 
         return as_text(self)
 
-    def _repr_html_(self) -> str:
-        from html import escape
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame`, a row a candidate, measure and class: see `assay.report.data_frame.as_data_frame`.
 
-        return f'<pre style="line-height: 1.3">{escape(str(self))}</pre>'
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        from .report.data_frame import as_data_frame
+
+        return as_data_frame(self)
+
+    def plot(self) -> Any:
+        """A `matplotlib.figure.Figure`, a panel a measure: see `assay.report.plot.as_figure`.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+        """
+        from .report.plot import as_figure
+
+        return as_figure(self)
+
+    def _repr_html_(self) -> str:
+        from .report.notebook import as_html
+
+        return as_html(self)
 
 
 def _row(row: Row) -> dict[str, Any]:

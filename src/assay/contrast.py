@@ -77,7 +77,7 @@ class Plan:
     """What is to be estimated: several measures of one statistic, over named sets, in several contrasts.
 
     A measure of certain sets is evaluated once, however many contrasts it is part of: values, biases and influences
-    of a contrast are sums of its terms'.
+    of a contrast are sums of its terms'. Where it is `traced`, how the samples moved each single value is kept.
     """
 
     measures: tuple[Measure, ...]
@@ -85,6 +85,11 @@ class Plan:
     contrasts: tuple[Contrast, ...]
     units: Units
     level: float
+    traced: bool = False
+
+    def traces(self, contrast: Contrast) -> bool:
+        """Whether a trace of the contrast is wanted: of a value, not of a difference."""
+        return self.traced and len(contrast) == 1
 
     @property
     def statistic(self) -> Any:

@@ -8,6 +8,8 @@ import torch
 
 from .errors import UsageError
 
+KNOWN = ("cpu", "cuda", "mps", "xpu")
+
 
 def chosen_device(device: torch.device | str | None) -> torch.device:
     """The named device; by default CUDA where there is one, else the CPU.
@@ -30,8 +32,14 @@ def chosen_device(device: torch.device | str | None) -> torch.device:
         chosen = torch.device(device)
     except RuntimeError:
         raise UsageError(f"device: unknown device {str(device)!r}; for example cpu, cuda or cuda:1") from None
+    if chosen.type not in KNOWN:
+        raise UsageError(f"device: {str(device)!r} computes nothing here; expected {', '.join(KNOWN)}")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device: {str(device)!r} is not there, PyTorch sees no CUDA device; use cpu")
+    if (chosen.type == "mps" and not torch.backends.mps.is_available()) or (
+        chosen.type == "xpu" and not torch.xpu.is_available()
+    ):
+        raise UsageError(f"device: {str(device)!r} is not there, PyTorch sees no such device; use cpu")
     return chosen
 
 

@@ -16,7 +16,7 @@ With T the value, W_s the weight of side s and t_i the derivative of T by the we
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,12 @@ from .errors import UsageError
 from .note import Note
 from .resample import unit_ids
 from .spread import Spread, by_half_samples, by_influences
+from .trace import Trace
 
 if TYPE_CHECKING:
     from .measure import Measure
+
+Traced = Callable[["Measure", Contrast, Trace], None]
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def estimate_all(
     splits: int = 1,
     half_samples: int = 50,
     generator: torch.Generator | None = None,
+    traced: Traced | None = None,
 ) -> list[list[Estimate]]:
     """Estimates of several measures of one statistic over the same samples, sharing all work they can.
 
@@ -97,6 +101,7 @@ def estimate_all(
         splits: half-splits for the bias.
         half_samples: half-samples for the spread of measures that are not smooth.
         generator: for the splits. The halves of a set depend on its name and on this, not on the other sets.
+        traced: called as traced(measure, contrast, trace) for every contrast of one term: how the samples moved it.
 
     Returns:
         For each measure a list of estimates, one a contrast. A contrast's `n_x` and `n_y` are those of its first term.
@@ -111,7 +116,9 @@ def estimate_all(
     _some_samples(measures[0], sampled)
     with torch.inference_mode(False):  # whose tensors take part in no gradient
         sampled = {name: side.ordinary() for name, side in sampled.items()}
-        return _estimates(measures, sampled, contrasts, level, paired, splits, half_samples, generator)
+        return _estimates(
+            measures, sampled, contrasts, level, paired, splits, half_samples, generator, traced
+        )
 
 
 def _estimates(
@@ -123,6 +130,7 @@ def _estimates(
     splits: int,
     half_samples: int,
     generator: torch.Generator | None,
+    traced: Traced | None,
 ) -> list[list[Estimate]]:
     pairs = tuple(sampled) if paired is True else tuple(paired or ())
     generator = torch.Generator().manual_seed(0) if generator is None else generator
@@ -133,7 +141,7 @@ def _estimates(
         alike = tuple(m for m in measures if (m.spread == "influences", m.given) == (smooth, given))
         drawn = _given_taken_as_exact(alike[0], sampled, asked)
         _some_samples(alike[0], drawn)
-        plan = Plan(alike, drawn, asked, unit_ids(drawn, pairs), level)
+        plan = Plan(alike, drawn, asked, unit_ids(drawn, pairs), level, traced is not None)
         spreads = (
             by_influences(plan, splits, generator)
             if smooth
@@ -141,6 +149,10 @@ def _estimates(
         )
         for m, row in zip(alike, spreads, strict=True):
             found[id(m)] = [_result(m, plan, c, s) for c, s in zip(asked, row, strict=True)]
+            if traced is not None:
+                for contrast, spread in zip(asked, row, strict=True):
+                    if spread.trace is not None:
+                        traced(m, contrast, spread.trace)
     return [found[id(m)] for m in measures]
 
 

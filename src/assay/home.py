@@ -5,14 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .errors import MissingExtra
+from .errors import MissingExtra, UsageError
 
 
 def home_folder() -> Path:
-    """`$ASSAY_HOME`, or the platform's cache folder for assay. It may not exist yet."""
+    """`$ASSAY_HOME`, or the platform's cache folder for assay. It may not exist yet.
+
+    Raises `UsageError` where a file is in its place, `MissingExtra` where nothing says it.
+    """
     chosen = os.environ.get("ASSAY_HOME")
     if chosen:
-        return Path(chosen).expanduser()
+        path = Path(chosen).expanduser()
+        there = next((part for part in (path, *path.parents) if part.exists()), path)
+        if there.exists() and not there.is_dir():
+            raise UsageError(
+                f"ASSAY_HOME={chosen}: {there} is a file; expected a folder, which is made if need be"
+            )
+        return path
     try:
         import platformdirs
     except ImportError as error:

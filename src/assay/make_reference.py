@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from .comparing.opened_sets import UNNAMED, Opened, open_set
 from .devices import chosen_device
 from .errors import DataError, UsageError
-from .references import FEATURES, Origin, Reference, Shard, from_bytes, to_bytes
+from .references import FEATURES, Origin, Reference, Shard, from_bytes, is_reference, to_bytes
 from .references.reference import folded
 from .scale.ranks import Ranks, current_ranks
 from .sets import Predictions
@@ -23,7 +23,7 @@ from .statistics import Moments, Samples
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .data import FeatureArray, ImageSource
+    from .data import ImageSource
     from .features import Extractor
 
 Keep = Literal["moments", "samples"]
@@ -48,12 +48,11 @@ def make_reference(
     """What stands for a set of images in later comparisons; `assay.references.save_reference` makes a file of it.
 
     Args:
-        given: a path or URL of images; a `.npy` or `.safetensors` file of features; features (n, d); uint8 images
-            (N, 3, H, W); an `ImageSource`, or `Features` from `assay.features.extract`.
+        given: images or features as `assay.compare` takes them, or what `open_for_reference` made of them.
         features: the extractor, by name or itself. Features that are ready stay as they are.
         keep: `moments`, which serve the Fréchet distance in a size that does not grow; `samples`, which serve every
             measure and grow with the set. Class predictions, where there are classes, are summed in both.
-        protocol: the published set-up's name, to be written down with it.
+        protocol: the published set-up's name, to be written down with it; of images only.
         batch_size, workers, skip_bad, device: as for `assay.compare`.
         cache, shard_size: as for `assay.features.extract`; features of a great many images may not be worth their
             room. A digest of the images goes into the reference: it tells the same images in the same order, cut
@@ -65,15 +64,18 @@ def make_reference(
         returns the reference of them all.
 
     Raises:
-        UsageError: another `keep`, an unknown extractor or device.
+        UsageError: another `keep`, an unknown extractor or device, a protocol for features that are ready, statistics,
+            or a thing that `assay.compare` does not take.
         DataError: images that cannot be read, none at all, features that are not numbers. Where several processes
             work, the error of one is the error of all.
     """
     if keep not in get_args(Keep):
         raise UsageError(f"keep: expected {' or '.join(get_args(Keep))}, got {keep!r}")
-    opened = _opened(given)
-    if isinstance(opened, _Ready):
-        return _of_ready(opened, keep, protocol)
+    opened = given if isinstance(given, Opened) else open_for_reference(given)
+    source = opened.source
+    if source is None:
+        refuse_set_up(opened, {"protocol": protocol})
+        return _of_ready(opened, keep)
     extractor = _extractor(features, device)
     how = {
         "batch_size": batch_size,
@@ -82,57 +84,57 @@ def make_reference(
         "cache": cache,
         "shard_size": shard_size,
     }
-    mine = _pass(opened, extractor, keep, how, progress)
+    mine = _pass(source, extractor, keep, how, progress)
     origin = Origin(
         extractor.name,
         extractor.fingerprint,
         protocol=protocol,
-        description=opened.description,
+        description=source.description,
         version=__version__,
     )
     ranks = current_ranks()
     if ranks is None:
-        return _whole([mine], origin, opened)
-    return _together(ranks, mine, origin, opened)
+        return _whole([mine], origin, source)
+    return _together(ranks, mine, origin, source)
 
 
-@dataclass(frozen=True)
-class _Ready:
-    """Features that are there already."""
+def open_for_reference(given: Any) -> Opened:
+    """What `make_reference` was given, looked at; no image is decoded yet.
 
-    features: Tensor
-    probabilities: Tensor | None
-    origin: Origin
+    Raises:
+        UsageError: a thing that `assay.compare` does not take, features behind a URL, or statistics.
+        DataError: what is missing, damaged or not fit to be measured.
+    """
+    from .data import refuse_url
 
-
-def _opened(given: Any) -> ImageSource | _Ready:
-    from .data import ImageSource, array_images, as_features, load_features, open_images
-    from .features import Features
-    from .statistics.files import read_metadata
-
-    if isinstance(given, ImageSource):
-        return given
-    if isinstance(given, Features):
-        origin = Origin(given.extractor, given.fingerprint, description=given.description)
-        return _Ready(given.features, given.probabilities, origin)
-    if isinstance(given, (Tensor, np.ndarray)):
-        if given.ndim == 4 and given.dtype in (torch.uint8, np.uint8):
-            return array_images(given)
-        return _plain(as_features(given))
-    path = os.fspath(given)
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in (".npy", ".safetensors") or os.path.isdir(path):
-        return open_images(path)
-    ready = _plain(load_features(path))
-    if suffix == ".npy":
-        return ready
-    header = read_metadata(path)
-    named = replace(ready.origin, extractor=header.get("extractor"), fingerprint=header.get("fingerprint"))
-    return replace(ready, origin=named)
+    if isinstance(given, str) and given.lower().endswith(".safetensors"):
+        refuse_url(given, "features and references")
+    opened = open_set(given, "a set in memory", "given")
+    if opened.source is None and _is_statistics(given):
+        what = given if isinstance(given, (str, os.PathLike)) else f"given: {type(given).__name__}"
+        raise UsageError(
+            f"{what} holds statistics already: assay compare takes it as it is, and assay merge adds references up; "
+            "expected images or features"
+        )
+    return opened
 
 
-def _plain(array: FeatureArray) -> _Ready:
-    return _Ready(array.features, None, Origin(description=array.description))
+def refuse_set_up(opened: Opened, settings: Mapping[str, Any]) -> None:
+    """Features that are ready were made by whatever they were made by.
+
+    Raises:
+        UsageError: one of the settings, by its name, is not None and the set is not of images.
+    """
+    asked = next((name for name, value in settings.items() if value is not None), None)
+    if opened.source is None and asked is not None:
+        what = opened.name if opened.ready is None else opened.ready.description
+        raise UsageError(f"{asked}: says how images are turned into features, but {what} is features already")
+
+
+def _is_statistics(given: Any) -> bool:
+    return isinstance(given, (Reference, Moments, Samples)) or (
+        isinstance(given, (str, os.PathLike)) and is_reference(given)
+    )
 
 
 def _extractor(features: str | Extractor, device: torch.device | str | None) -> Extractor:
@@ -141,15 +143,22 @@ def _extractor(features: str | Extractor, device: torch.device | str | None) -> 
     return get_extractor(features, device=chosen_device(device)) if isinstance(features, str) else features
 
 
-def _of_ready(ready: _Ready, keep: Keep, protocol: str | None) -> Reference:
-    rows = ready.features
+def _of_ready(opened: Opened, keep: Keep) -> Reference:
+    assert opened.ready is not None and opened.ready.features is not None
+    ready, rows = opened.ready, opened.ready.features
     digest = hashlib.sha256()
     for start in range(0, len(rows), ROWS):
         digest.update(rows[start : start + ROWS].detach().cpu().contiguous().numpy().tobytes())
     classes = None if ready.probabilities is None else Predictions.of(ready.probabilities)
     samples = Samples.of(rows.cpu()) if keep == "samples" else None
-    shards = (Shard(digest.hexdigest(), len(rows)),)
-    origin = replace(ready.origin, protocol=protocol, version=__version__, shards=shards)
+    origin = Origin(
+        None if opened.space == UNNAMED else opened.space,
+        opened.fingerprint,
+        description=ready.description,
+        shards=(Shard(digest.hexdigest(), len(rows)),),
+        left_out=ready.total - len(rows),
+        version=__version__,
+    )
     return Reference({FEATURES: Moments.of(rows)}, samples, classes, origin)
 
 
@@ -208,8 +217,9 @@ def _whole(parts: Sequence[_Part], origin: Origin, source: ImageSource) -> Refer
         raise DataError(f"none of the {len(source)} images in {source.description} can be read")
     runs = sorted((run for part in parts for run in part.runs), key=lambda run: run.start)
     digest = hashlib.sha256("".join(run.content for run in runs).encode()).hexdigest()
-    shards = (Shard(digest, sum(run.count for run in runs)),)
-    whole = folded(there, [origin.description] * len(there), replace(origin, shards=shards))
+    count = sum(run.count for run in runs)
+    found = replace(origin, shards=(Shard(digest, count),), left_out=len(source) - count)
+    whole = folded(there, [origin.description] * len(there), found)
     if whole.samples is None or len(there) == 1:
         return whole
     return replace(whole, samples=_in_order(parts, whole.samples))

@@ -19,7 +19,7 @@ from .estimate import Estimate
 from .note import Note
 from .pair_arguments import PairDomain, as_member, cluster_numbers, finite_pairs, same_pairs
 from .scale.precision import full_precision
-from .spread import _student
+from .spread import student_reach
 from .statistics import Moments
 
 PairLaw = Callable[..., None]
@@ -340,7 +340,7 @@ def _estimate(
 ) -> Estimate:
     if not 0 < level < 1:
         raise UsageError(f"level: expected a number between 0 and 1, got {level}")
-    reach = _student(level, max(1, int(freedom))) * error
+    reach = student_reach(level, max(1, int(freedom))) * error
     low, high = mean - reach, mean + reach
     return Estimate(
         value=mean,

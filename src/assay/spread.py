@@ -12,8 +12,9 @@ from torch import Tensor
 
 from .contrast import Contrast, Plan, centred, in_two, part_of, slopes, split_all, total, value_of
 from .errors import DataError, UsageError
-from .resample import Units, draw_halves
+from .resample import draw_halves
 from .scale.progress import tick
+from .trace import HalvesDigest, Trace
 
 Sets = tuple[str, ...]
 Slopes = dict[str, Tensor | None]
@@ -21,13 +22,17 @@ Slopes = dict[str, Tensor | None]
 
 @dataclass(frozen=True)
 class Spread:
-    """A value, its bias and standard error, how many of those the interval reaches either way, and the method."""
+    """A value, its bias and standard error, how many of those the interval reaches either way, and the method.
+
+    `trace` is how its samples moved it, where the plan asks for that.
+    """
 
     value: float
     bias: float
     error: float
     reach: float
     method: str
+    trace: Trace | None = None
 
 
 def by_influences(plan: Plan, splits: int, generator: torch.Generator) -> list[list[Spread]]:
@@ -37,6 +42,9 @@ def by_influences(plan: Plan, splits: int, generator: torch.Generator) -> list[l
     correct = [m.halves and (plan.units.dependent or not m.is_unbiased()) for m in plan.measures]
     second = [m.degenerate for m in plan.measures]
     halves = draw_halves(sampled, plan.units, generator) if any(correct) or any(second) else None
+    digest = HalvesDigest()
+    if plan.traced:
+        digest.add(halves)
     counts = {name: s.filled().requires_grad_() for name, s in sampled.items() if s.samples is not None}
     whole: dict[str, Any] = {}
     parts: dict[str, tuple[Any, Any]] = {}
@@ -61,7 +69,9 @@ def by_influences(plan: Plan, splits: int, generator: torch.Generator) -> list[l
             drawn.append(_half_means(plan, parts, correct))
         for k in range(len(plan.measures)):
             of_halves[k] = {sets: sum(d[k][sets] for d in drawn) / splits for sets in drawn[0][k]}
-    in_halves = _half_variances(plan, halves) if halves is not None and any(second) else None
+    in_halves, shares_in_halves = (
+        _within_halves(plan, halves) if halves is not None and any(second) else (None, None)
+    )
     out = []
     for k in range(len(plan.measures)):
         how = (
@@ -80,11 +90,17 @@ def by_influences(plan: Plan, splits: int, generator: torch.Generator) -> list[l
             value = total(contrast, values[k])
             # mean T(n/2) - T(n) is the leading bias of T(n) itself
             bias = total(contrast, of_halves[k]) - value if of_halves[k] else 0.0
-            variance = _variance(plan.units, contrast, derivatives[k], counts)
+            influence = _influence(contrast, derivatives[k], counts)
+            variance = plan.units.variance(influence, _plain(counts))
             if second[k] and in_halves is not None:
                 # not below half of the influences' variance: all there is where nothing of first order is left
                 variance = max(1.5 * variance - 0.25 * in_halves[k][c], 0.5 * variance)
-            row.append(Spread(value, bias, variance**0.5, _normal(plan.level), how))
+            trace = None
+            if plan.traces(contrast):
+                freed = bool(of_halves[k]) if correct[k] else plan.measures[k].halves
+                within = shares_in_halves[k][c] if second[k] and shares_in_halves is not None else {}
+                trace = Trace(_shares(influence, counts), within, digest.of(influence), (), freed)
+            row.append(Spread(value, bias, variance**0.5, normal_reach(plan.level), how, trace))
         out.append(row)
     return out
 
@@ -110,23 +126,35 @@ def _evaluated(
     return values, derivatives
 
 
-def _variance(
-    units: Units, contrast: Contrast, derivatives: Mapping[Sets, Slopes], counts: Mapping[str, Tensor]
-) -> float:
-    """The contrast's sampling variance: a set's influences on all terms are added before they are squared."""
-    plain = {name: c.detach() for name, c in counts.items()}
+def _influence(
+    contrast: Contrast, derivatives: Mapping[Sets, Slopes], counts: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Each set's influences on the contrast: those on all its terms are added before anybody squares them."""
+    plain = _plain(counts)
     influence: dict[str, Tensor] = {}
     for term in contrast:
         for name, slope in derivatives[term.sets].items():
             if slope is not None:
                 own = term.coefficient * centred(slope, plain[name])
                 influence[name] = influence[name] + own if name in influence else own
-    return units.variance(influence, plain)
+    return influence
 
 
-def _half_variances(plan: Plan, halves: Mapping[str, Tensor]) -> list[list[float]]:
-    """For each measure and contrast the mean of the two halves' variances by influences."""
+def _plain(counts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: c.detach() for name, c in counts.items()}
+
+
+def _shares(influence: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: i * counts[name].detach() / counts[name].detach().sum() for name, i in influence.items()}
+
+
+def _within_halves(
+    plan: Plan, halves: Mapping[str, Tensor]
+) -> tuple[list[list[float]], list[list[dict[str, Tensor]]]]:
+    """For each measure and contrast the mean of the two halves' variances by influences, and every row's share of its
+    half's influences where a trace is wanted."""
     variance = [[0.0] * len(plan.contrasts) for _ in plan.measures]
+    shares: list[list[dict[str, Tensor]]] = [[{} for _ in plan.contrasts] for _ in plan.measures]
     for first in (True, False):
         statistics: dict[str, Any] = {}
         counts: dict[str, Tensor] = {}
@@ -145,8 +173,13 @@ def _half_variances(plan: Plan, halves: Mapping[str, Tensor]) -> list[list[float
         units = plan.units.among(rows)
         for k in range(len(plan.measures)):
             for c, contrast in enumerate(plan.contrasts):
-                variance[k][c] += 0.5 * _variance(units, contrast, derivatives[k], counts)
-    return variance
+                influence = _influence(contrast, derivatives[k], counts)
+                variance[k][c] += 0.5 * units.variance(influence, _plain(counts))
+                if plan.traces(contrast):
+                    for name, share in _shares(influence, counts).items():
+                        whole = shares[k][c].setdefault(name, torch.zeros_like(halves[name]))
+                        whole.index_add_(0, rows[name], share)
+    return variance, shares
 
 
 def _half_means(
@@ -171,11 +204,14 @@ def by_half_samples(plan: Plan, half_samples: int, generator: torch.Generator) -
         for key, s in plan.sampled.items()
     }
     values = _values(plan, whole)
+    digest = HalvesDigest()
     drawn: list[list[dict[Sets, float]]] = []
     while len(drawn) < half_samples:
         halves = draw_halves(plan.sampled, plan.units, generator)
         if halves is None:
             raise DataError(f"{name}.estimate: too few samples to take halves of")
+        if plan.traced:
+            digest.add(halves)
         # one half of each draw only: its complement says the same again, mirrored
         some = {
             key: s.exact if s.exact is not None else part_of(plan.statistic, s, s.filled(), halves[key])
@@ -191,13 +227,17 @@ def by_half_samples(plan: Plan, half_samples: int, generator: torch.Generator) -
             ) from None
         tick("half-samples", len(drawn), half_samples)
     how = f"{len(drawn)} half-samples without replacement, not bias-corrected"
-    reach = _student(plan.level, len(drawn) - 1)
+    reach = student_reach(plan.level, len(drawn) - 1)
     out = []
     for k in range(len(plan.measures)):
         row = []
         for contrast in plan.contrasts:
-            spread = torch.tensor([total(contrast, half[k]) for half in drawn], dtype=torch.float64)
-            row.append(Spread(total(contrast, values[k]), 0.0, float(spread.std()), reach, how))
+            of_halves = [total(contrast, half[k]) for half in drawn]
+            spread = torch.tensor(of_halves, dtype=torch.float64)
+            trace = None
+            if plan.traces(contrast):
+                trace = Trace({}, {}, digest.of(contrast[0].sets), tuple(of_halves), False)
+            row.append(Spread(total(contrast, values[k]), 0.0, float(spread.std()), reach, how, trace))
         out.append(row)
     return out
 
@@ -209,13 +249,14 @@ def _values(plan: Plan, statistics: Mapping[str, Any]) -> list[dict[Sets, float]
         ]
 
 
-def _normal(level: float) -> float:
+def normal_reach(level: float) -> float:
+    """How many standard errors either way cover a normal value at the level."""
     return math.sqrt(2) * float(torch.erfinv(torch.tensor(level, dtype=torch.float64)))
 
 
-def _student(level: float, freedom: int) -> float:
+def student_reach(level: float, freedom: int) -> float:
     """Student's t quantile from the normal one, by Cornish and Fisher's expansion; off by under 1e-3 from 7 on."""
-    z = _normal(level)
+    z = normal_reach(level)
     g1 = (z**3 + z) / 4
     g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
     g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384

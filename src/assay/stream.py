@@ -84,6 +84,11 @@ class Metric(Generic[R]):
             self._exact[self._sides[at]] = value
         self.reset()
 
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What is measured, with its options."""
+        return tuple(self._measures)
+
     def reset(self) -> None:
         """Forget every batch; a fixed reference stays."""
         self._piles = {side: (Pile(), Pile()) for side in self._sides}
@@ -152,6 +157,23 @@ class Metric(Generic[R]):
                 value = 2 * value - 0.5 * (m(*halves[0]) + m(*halves[1]))
             values.append(value)
         return self._shape(values)
+
+    def plot(self) -> Any:
+        """A `matplotlib.figure.Figure`: the value as it is and freed of bias, a panel a measure.
+
+        Raises:
+            DataError: where a side has seen nothing yet, or too little to be halved.
+            MissingExtra: matplotlib is not installed.
+        """
+        from .drawing import Panel, figure_of
+
+        panels = []
+        found: list[Any] = [self.compute(), self.corrected()]
+        for m in self._measures:
+            values = [float(value[m.name] if isinstance(value, dict) else value) for value in found]
+            arrow = "\u2193" if m.best == "min" else "\u2191"
+            panels.append(Panel(f"{m.name} {arrow}", ("as computed", "freed of bias"), values))
+        return figure_of(panels)
 
     def _add(self, side: str, batch: Any, weights: Any) -> None:
         samples = as_samples(batch, side).detach()

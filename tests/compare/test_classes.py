@@ -76,9 +76,21 @@ def test_a_class_that_one_side_lacks_has_no_row_but_a_note() -> None:
         ({"real": REAL_LABELS}, UsageError, "no labels for good"),
         ({"real": REAL_LABELS, "good": GOOD_LABELS[:-1]}, DataError, "good has 90 samples and 89 labels"),
         ({"real": REAL_LABELS, "good": GOOD_LABELS[None]}, DataError, r"shape \(n,\), not \(1, 90\)"),
+        (
+            {"real": REAL_LABELS, "good": GOOD_LABELS + 10},
+            DataError,
+            "no class in common: 0, 1, 2 .* 10, 11, 12",
+        ),
+        (5, UsageError, "expected auto, folders, the path of a CSV, or labels by set, got int"),
         ("folders", UsageError, "real is features, which have no folders"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(classes: object, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         compare(REAL, {"good": GOOD}, measures="fd", classes=classes)  # type: ignore[arg-type]
+
+
+def test_classes_that_are_no_plain_numbers_are_sorted_as_texts() -> None:
+    names = ["--1", "\u00b2", "3"]
+    labels = {"real": [names[k] for k in REAL_LABELS], "good": [names[k] for k in GOOD_LABELS]}
+    assert len(compare(REAL, {"good": GOOD}, measures="fd", classes=labels).classes) == 3

@@ -344,3 +344,11 @@ def test_numpy_float64_and_files(tmp_path: Path) -> None:
     assert found["g", "fd"].value == pytest.approx(
         compare(REAL, NEAR, measures="fd")["generated", "fd"].value, rel=1e-5
     )
+
+
+def test_sets_of_one_name_keep_their_own_values() -> None:
+    found = compare(REAL, {"real": NEAR, "real (real)": FAR}, measures="fd")
+    alone = compare(REAL, {"a": NEAR, "b": FAR}, measures="fd")
+    assert found["real", "fd"].value == pytest.approx(alone["a", "fd"].value)
+    assert found["real (real)", "fd"].value == pytest.approx(alone["b", "fd"].value)
+    assert found.settings["real"]["name"] == "real (real) (real)"

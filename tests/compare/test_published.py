@@ -87,9 +87,13 @@ def test_further_measures_come_beside_the_protocols() -> None:
     assert len(found.published) == 3
 
 
-def test_subsets_larger_than_a_set_are_refused_by_the_protocols_name() -> None:
-    with pytest.raises(UsageError, match=r"protocol tiny: KID: y: has 10 samples, fewer than subset_size=20"):
-        compare(REAL, MADE[:10], protocol="tiny")
+def test_a_value_whose_subsets_are_larger_than_a_set_is_left_out_and_the_rest_stays() -> None:
+    found = compare(REAL, {"a": MADE[:10]}, protocol="tiny")
+    value = {v.standard: v for v in found.published}
+    assert value["KID"].value is None and value["FID"].value is not None
+    assert any("y: has 10 samples, fewer than subset_size=20" in reason for reason in value["KID"].unmet)
+    assert any("KID: 10 generated images" in note.sentence for note in found.notes)
+    assert "like KID" in str(found)
 
 
 def test_adm_takes_moments_from_its_reference_file_and_images_for_the_rest(
@@ -113,12 +117,13 @@ def test_adm_takes_moments_from_its_reference_file_and_images_for_the_rest(
         compare(tmp_path / "reference.npz", MADE, features="pixels:8", crop="none")
 
 
-def test_splits_of_the_inception_score_follow_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_of_the_inception_score_have_the_size_that_is_asked_for() -> None:
     from assay.comparing.compared_sets import ComparedSet
     from assay.comparing.published_values import OF_PARTS
 
     p = torch.rand(50, 4, generator=torch.Generator().manual_seed(0)).softmax(1)
     made = ComparedSet("a", "a", p, 50, "images", probabilities=p)
-    value, spread = OF_PARTS["inception_score_splits"][0](made, made, {"split_size": 20}, 5)
-    own = inception_score_splits(p, splits=2, generator=torch.Generator().manual_seed(5))
-    assert (value, spread) == (own.mean, own.std)
+    value, spread = OF_PARTS["inception_score_splits"][0](made, made, {"split_size": 20, "shuffle": False}, 5)
+    parts = torch.stack([assay.inception_score(part.double()) for part in (p[:20], p[20:40], p[40:])])
+    assert (value, spread) == pytest.approx((float(parts.mean()), float(parts.std(correction=0))))
+    assert inception_score_splits(p, split_size=20, shuffle=False).values == pytest.approx(parts)

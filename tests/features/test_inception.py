@@ -246,7 +246,7 @@ def write():
     with torch.no_grad():
         features = theirs(network_input())[3].flatten(1)
     weight = random_state(InceptionNetwork())["fc.weight"]
-    parts = golden_parts(features, features @ weight.T, seen["spatial"][:, :7].flatten(1))
+    parts = golden_parts(features, features @ weight.T, seen["spatial"][:, :7].permute(0, 2, 3, 1).flatten(1))
     GOLDEN.write_text(
         json.dumps({k: [[float(f"{t:.8g}") for t in r] for r in v] for k, v in parts.items()}) + "\n"
     )

@@ -13,8 +13,6 @@ from assay.features import Extractor, get_extractor
 from assay.features.own_callable import extractor_of, split_name
 
 CODE = """
-import torch
-from assay.features.own_callable import extractor_of
 
 class Pool(torch.nn.Module):
     def __init__(self):
@@ -173,3 +171,29 @@ def test_the_fingerprint_tells_networks_apart(module, tmp_path):
     (tmp_path / "b.py").write_text(CODE.replace("amax", "amin"))
     a, b = (get_extractor(f"./{name}.py:function", device="cpu").fingerprint for name in "ab")
     assert a != b
+
+
+def test_what_a_function_holds_elsewhere_makes_it_another_extractor() -> None:
+    """Closures, arguments and attributes are in no file and no state dict, but in the answers."""
+
+    def scaled(by):
+        return lambda images: images.mean((2, 3)) * by
+
+    class Net(torch.nn.Module):
+        def __init__(self, k):
+            super().__init__()
+            self.k = k
+
+        def forward(self, images):
+            return images.mean((2, 3)) ** self.k
+
+    for one, other in ((scaled(1.0), scaled(2.0)), (Net(1).eval(), Net(2).eval())):
+        first, again, second = (extractor_of(each, name="own").fingerprint for each in (one, one, other))
+        assert first == again != second
+
+
+def test_a_network_without_a_steady_answer_is_never_found_again_unless_it_has_an_identity() -> None:
+    noisy = lambda images: images.mean((2, 3)) + torch.rand(len(images), 3)
+    assert extractor_of(noisy, name="n").fingerprint != extractor_of(noisy, name="n").fingerprint
+    named = {extractor_of(noisy, name="n", identity="v1").fingerprint for _ in range(2)}
+    assert len(named) == 1

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader, TensorDataset
 
 from assay import DataError, Moments, UsageError
 from assay import make_reference as module
 from assay.data import array_images, open_images
 from assay.features import Features, extract, get_extractor
 from assay.make_reference import make_reference
-from assay.references import load_reference, save_reference
+from assay.references import load_reference, merge_references, save_reference
 
 
 def images(n: int = 30, seed: int = 0) -> torch.Tensor:
@@ -168,3 +170,37 @@ def test_a_saved_reference_keeps_no_credential(tmp_path):
     source = array_images(images(), description="folder photos")
     save_reference(make_reference(source, features="pixels"), tmp_path / "r.safetensors")
     assert load_reference(tmp_path / "r.safetensors").origin.description == "folder photos"
+
+
+def test_whatever_compare_takes():
+    """Data sets, loaders and functions are images; an array's file of images is no features."""
+    pixels = images(12).permute(0, 2, 3, 1).numpy()
+    data = TensorDataset(images(12))
+    expected = make_reference(array_images(pixels), features="pixels:2")
+    for given in (images(12), data, DataLoader(data, batch_size=5)):
+        close(make_reference(given, features="pixels:2").moments["features"], expected.moments["features"])
+    with pytest.raises(UsageError, match="given: expected a path, .* got int"):
+        make_reference(3)
+    with pytest.raises(UsageError, match="given: Reference holds statistics already"):
+        make_reference(expected)
+
+
+def test_ready_features_are_of_no_protocol():
+    with pytest.raises(
+        UsageError, match="protocol: says how images are turned into features, but .* already"
+    ):
+        make_reference(torch.randn(9, 3), protocol="fid")
+
+
+def test_how_many_were_left_out_is_kept(tmp_path):
+    where = folder(tmp_path / "images", 12)
+    (where / "003.png").write_bytes(b"no image")
+    made = make_reference(where, features="pixels:2", keep="samples", skip_bad=True, shard_size=5)
+    whole = make_reference(images(12, seed=1), features="pixels:2", keep="samples")
+    assert (made.origin.left_out, whole.origin.left_out) == (1, 0)
+    assert make_reference(torch.randn(9, 3)).origin.left_out == 0
+    save_reference(made, tmp_path / "r.safetensors")
+    assert load_reference(tmp_path / "r.safetensors").origin.left_out == 1
+    unknown = replace(whole, origin=replace(whole.origin, left_out=None, shards=()))
+    assert merge_references([made, whole]).origin.left_out == 1
+    assert merge_references([made, unknown]).origin.left_out is None

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from assay import UsageError
+from assay.scale.partition import cell_of, centres_of
 from assay.sets import data_copying, data_copying_test
-from assay.sets.partition import cell_of, centres_of
 from assay.statistics import Neighbours
 
 
@@ -163,7 +163,7 @@ def test_bad_input_is_one_sentence(normal):
     x, y, h = normal(10, 3), normal(30, 3), normal(9, 3)
     with pytest.raises(UsageError, match="cells: expected a whole number"):
         data_copying(x, y, h, cells=0)
-    with pytest.raises(UsageError, match="as many different training samples, got 1"):
+    with pytest.raises(UsageError, match="as many different samples, got 1"):
         data_copying(x[:1].repeat(10, 1), y, h, cells=2)
     with pytest.raises(UsageError, match="3, 3 and 2 features"):
         data_copying_test(x, y, h[:, :2])

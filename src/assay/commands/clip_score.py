@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..printable import printable
 from .printing import plain_warnings
 from .targets import writable_target
 
@@ -32,6 +33,7 @@ def command() -> Any:
         ),
         batch_size: int = Option(64, help="Images a pass of the network."),
         workers: int | None = Option(None, help="Threads that decode; by default one a core, at most 8."),
+        no_cache: bool = Option(False, "--no-cache", help="Neither look for kept features nor keep any."),
         device: str | None = Option(None, help="cpu or cuda; by default CUDA where there is one."),
         quiet: bool = Option(False, "--quiet", "-q", help="No progress."),
     ) -> int:
@@ -49,6 +51,7 @@ def command() -> Any:
                 batch_size=batch_size,
                 workers=workers,
                 skip_bad=skip_bad,
+                cache=not no_cache,
                 device=device,
                 progress=progress,
             )
@@ -66,22 +69,19 @@ def _lines(found: Any, worst: int) -> list[str]:
     different = len(set(found.prompts))
     value, interval, _ = value_and_interval(found.estimate)
     lines = [
-        f"{found.description}, {len(found.names):,} images, {different:,} prompts; features: {found.features}",
+        printable(
+            f"{found.description}, {len(found.names):,} images, {different:,} prompts; features: {found.features}"
+        ),
         f"clip_score ↑  {value} {interval}  (100 x cosine of image and text, at least 0; mean of the images)",
     ]
     for name, reason in found.skipped:
-        lines.append(f"left out: {_plain(name)} ({reason})")
+        lines.append(f"left out: {printable(name)} ({printable(reason)})")
     lines += [str(note) for note in found.estimate.notes]
     lowest = found.worst(worst)
     if lowest:
         lines.append("lowest:")
-    wide = max((len(_plain(name)) for name, _, _ in lowest), default=0)
+    wide = max((len(printable(name)) for name, _, _ in lowest), default=0)
     for name, prompt, score in lowest:
         short = prompt if len(prompt) <= PROMPT_WIDTH else f"{prompt[: PROMPT_WIDTH - 3]}..."
-        lines.append(f"  {score:5.1f}  {_plain(name):<{wide}}  {_plain(short)}")
+        lines.append(f"  {score:5.1f}  {printable(name):<{wide}}  {printable(short)}")
     return lines
-
-
-def _plain(text: str) -> str:
-    """Fit for one line of a terminal."""
-    return text if text.isprintable() else ascii(text)

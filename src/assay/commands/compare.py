@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from .arguments import listed, made_by_name
+from .conditions import conditions_for
 from .printing import pipe_width, plain_warnings
 from .targets import writable_target
+
+FAILED = 3  # the exit status where --fail-if holds
 
 
 def command() -> Any:
@@ -32,8 +36,8 @@ def command() -> Any:
         ),
         protocol: str | None = Option(
             None,
-            help="A published set-up, for values to set beside printed ones: fid, clean-fid, adm, kid, cmmd, "
-            "fd-dinov2, precision-recall-vgg.",
+            help="A published set-up, for values to set beside printed ones: fid, pytorch-fid, clean-fid, adm, "
+            "kid, cmmd, fd-dinov2, precision-recall-vgg.",
         ),
         measures: str | None = Option(
             None,
@@ -48,6 +52,14 @@ def command() -> Any:
         classes: str | None = Option(
             None, metavar="HOW", help="Also class by class: auto, folders, or a CSV with name and label."
         ),
+        explain: bool = Option(
+            False, "--explain", help="Also what every sample does to every measure, and suspected copies."
+        ),
+        groups: str | None = Option(
+            None,
+            metavar="HOW",
+            help="Also what each group of samples adds: folders, a CSV with name and group, kmeans or kmeans:K.",
+        ),
         seed: int = Option(0, help="Of the random splits."),
         level: float = Option(0.95, help="Of the intervals."),
         samples: int | None = Option(None, help="Of python:MODULE:NAME: how many images to make."),
@@ -59,6 +71,11 @@ def command() -> Any:
         ),
         paired: bool = Option(False, "--paired", help="Item i of every set belongs together."),
         json: str | None = Option(None, metavar="FILE", help="Write everything found as JSON."),
+        report: str | None = Option(
+            None,
+            metavar="FILE",
+            help="Write it as one HTML file, with the samples to look at; explains, too.",
+        ),
         skip_bad: bool = Option(
             False, "--skip-bad", help="Leave out images that cannot be read, and say so."
         ),
@@ -77,6 +94,15 @@ def command() -> Any:
         batch_size: int = Option(64, help="Images a pass of the network."),
         workers: int | None = Option(None, help="Threads that decode; by default one a core, at most 8."),
         no_cache: bool = Option(False, "--no-cache", help="Neither look for kept features nor keep any."),
+        no_history: bool = Option(False, "--no-history", help="Keep this comparison out of assay history."),
+        fail_if: list[str] = Option(
+            [],
+            metavar="CONDITION",
+            help='Exit with status 3 where a value is so: "fd > 12", "late: fd > 12"; may be given again.',
+        ),
+        fail_on: str | None = Option(
+            None, metavar="HOW", help="Of --fail-if: value (the default), or interval, where all of it is so."
+        ),
         device: str | None = Option(None, help="cpu or cuda; by default CUDA where there is one."),
         quiet: bool = Option(False, "--quiet", "-q", help="No progress."),
     ) -> int:
@@ -84,22 +110,36 @@ def command() -> Any:
         from rich.console import Console
 
         from ..compare import compare as compare_sets
+        from ..fail_if import failures
         from ..report.progress import showing
         from ..report.table import print_comparison
         from ..scale.ranks import is_first, joined
 
         target = writable_target(json, "--json")
+        page = writable_target(report, "--report")
+        named = made_by_name(generated, samples, value_range)
+        wanted = None if measures is None else listed(measures)
+        conditions = conditions_for(
+            fail_if,
+            fail_on,
+            measures=wanted,
+            protocol=protocol,
+            held_out=held_out is not None,
+            candidates=named,
+        )
         with plain_warnings(), joined():
             with showing(quiet or not is_first()) as progress:
                 found = compare_sets(
                     real,
-                    made_by_name(generated, samples, value_range),
+                    named,
                     features=features,
                     protocol=protocol,
-                    measures=None if measures is None else listed(measures),
+                    measures=wanted,
                     held_out=held_out,
                     classes=classes,
                     floor=floor,
+                    explain=explain or page is not None,
+                    groups=groups,
                     level=level,
                     paired=paired,
                     seed=seed,
@@ -111,13 +151,20 @@ def command() -> Any:
                     workers=workers,
                     skip_bad=skip_bad,
                     cache=not no_cache,
+                    history=not no_history,
                     device=device,
                     progress=progress,
                 )
             # of several processes only the first one comes here; the others wait for what becomes of it
             if target is not None:
                 found.to_json(target)
+            if page is not None:
+                found.to_html(page)
             print_comparison(found, Console(highlight=False, emoji=False, markup=False, **pipe_width()))
+        failed = failures(conditions, found, fail_on or "value")
+        if failed:
+            print(f"failed: {'; '.join(failed)}", file=sys.stderr, flush=True)
+            return FAILED
         return 0
 
     # the annotations are text, and typer looks their names up in this module, which has not imported typer

@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Any
 
+from ..printable import printable
+
 
 def pipe_width() -> dict[str, Any]:
     """A pipe has no width: COLUMNS says it, else 100."""
@@ -23,7 +25,7 @@ def plain_warnings() -> Any:
     def plain() -> Any:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: print(
-                f"warning: {' '.join(str(message).split())}", file=sys.stderr
+                f"warning: {printable(' '.join(str(message).split()))}", file=sys.stderr
             )
             yield
 

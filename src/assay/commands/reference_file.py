@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..printable import printable
 from .targets import writable_target
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def announced(made: Reference, path: str) -> str:
     count = "an unknown number of" if made.count is None else f"{made.count:,.15g}"
     space = made.origin.extractor or "unnamed features"
     size = os.path.getsize(path) / 1e6
-    return (
+    return printable(
         f"{path}: {count} samples of {made.origin.description}, {space}, {made.width} wide: {made.held} "
         f"({size:.1f} MB)"
     )

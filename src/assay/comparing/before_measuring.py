@@ -8,6 +8,30 @@ from ..errors import DataError, UsageError
 from ..measure import Measure
 from ..measure_by_name import fewest_samples, printed_name
 from .compared_sets import ComparedSet
+from .opened_sets import Opened
+
+
+def refuse_unpaired(opened: Sequence[Opened], wanted: Sequence[Measure]) -> None:
+    """What can be said against pairs before an image is decoded; nothing where no sets are given.
+
+    Raises:
+        UsageError: a measure of a held-out set, which is paired with none.
+        DataError: sets of different numbers of items.
+    """
+    if not opened:
+        return
+    third = next((m for m in wanted if len(m.sides) == 3), None)
+    if third is not None:
+        raise UsageError(
+            f"paired: {printed_name(third)} takes a held-out set, whose items belong to no pair; leave one of them out"
+        )
+    (first, unit) = opened[0].size()
+    for other in opened[1:]:
+        if other.size()[0] != first:
+            raise DataError(
+                f"paired: {opened[0].name} has {first} {unit} and {other.name} {other.size()[0]}; pairs need as many, "
+                "in one order"
+            )
 
 
 def refuse_unmeasurable(

@@ -191,7 +191,8 @@ def _notes(reference: Reference, name: str, named: bool) -> list[Note]:
         notes.append(
             Note(
                 "taken as exact",
-                f"statistics of {of} samples, taken as exact: intervals are for the luck of the other samples alone",
+                f"statistics of {of} samples, taken as exact: intervals are for the luck of the other samples "
+                "alone, and what these are off by, being so many and no more, stays in the value",
                 sets=(name,),
                 numbers={"samples": count},
             )

@@ -118,15 +118,8 @@ def in_pairs(sets: Sequence[ComparedSet]) -> list[ComparedSet]:
     """The sets with row i of all from one unit: items are paired by their order, and one missing anywhere goes.
 
     Raises:
-        DataError: sets of different numbers of items, or nothing in common.
+        DataError: nothing in common, or a set that does not say which of its items are left.
     """
-    first = sets[0]
-    for other in sets[1:]:
-        if other.total != first.total:
-            raise DataError(
-                f"paired: {first.name} has {first.total} {first.unit} and {other.name} {other.total}; pairs need as "
-                "many, in one order"
-            )
     where: list[list[int]] = []
     for one in sets:
         if one.positions is None:

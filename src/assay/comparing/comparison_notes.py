@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..comparison import Difference, Floor, Published, Row
 from ..note import Note
+from ..sets import data_copying_test
 from .comparability import SetFacts, comparability
 from .compared_sets import ComparedSet
 
@@ -28,22 +29,64 @@ def set_notes(sets: Sequence[ComparedSet], held_out: ComparedSet | None = None) 
         for k, one in enumerate(everything)
         if one.facts and one.names is not None
     ]
-    return notes + list(comparability(seen))
+    notes += comparability(seen)
+    return notes if held_out is None else notes + _trained_on(sets[0], held_out)
+
+
+def _trained_on(real: ComparedSet, held_out: ComparedSet) -> list[Note]:
+    """Whether held-out samples are among those that were trained on: then nothing can tell copies from new ones."""
+    if real.features is None or held_out.features is None:
+        return []
+    known = {row.tobytes() for row in real.features.cpu().numpy()}
+    same = sum(row.tobytes() in known for row in held_out.features.cpu().numpy())
+    if not same:
+        return []
+    return [
+        Note(
+            "held out",
+            f"{same:,} of its {len(held_out):,} samples are among those of {real.name}: they are not held out, and "
+            "what is measured with them says nothing of memorising; take them out of one of the two",
+            sets=(held_out.name,),
+            numbers={"same": same, "of": len(held_out)},
+        )
+    ]
+
+
+def copying_notes(real: ComparedSet, made: Sequence[ComparedSet], held_out: ComparedSet | None) -> list[Note]:
+    """The published statistic C_T beside the effect that the table shows."""
+    if held_out is None or real.features is None:
+        return []
+    notes = []
+    for one in made:
+        found = data_copying_test(real.features, one.features, held_out.features)
+        notes.append(
+            Note(
+                "C_T",
+                f"C_T = {found.statistic:.2f}, p = {found.p_value:.2g} for copying: a z-score, far below 0 where "
+                "generated samples are closer to the training samples than held-out ones are; ct in the table is its "
+                "effect, which does not grow with the number of samples",
+                sets=(one.name,),
+                numbers={"C_T": found.statistic, "p": found.p_value},
+            )
+        )
+    return notes
 
 
 def protocol_notes(published: Sequence[Published]) -> list[Note]:
     """Why values do not carry the published names."""
     notes = []
     for candidate in dict.fromkeys(value.candidate for value in published):
-        own = [value for value in published if value.candidate == candidate and value.unmet]
-        if own:
-            names = ", ".join(value.standard for value in own)
+        reasons: dict[tuple[str, ...], list[str]] = {}
+        for value in published:
+            if value.candidate == candidate and value.unmet:
+                reasons.setdefault(value.unmet, []).append(value.standard)
+        for unmet, names in reasons.items():
             notes.append(
                 Note(
                     "protocol",
-                    f"not to be called {names}: {'; '.join(own[0].unmet)}",
+                    f"not to be called {', '.join(names)}: {'; '.join(unmet)}",
                     sets=(candidate,),
-                    numbers={"unmet": list(own[0].unmet)},
+                    numbers={"unmet": list(unmet)},
                 )
             )
     return notes

@@ -46,6 +46,13 @@ class Opened:
     notes: tuple[Note, ...] = ()
     exact: Mapping[str, Any] = field(default_factory=dict)
 
+    def size(self) -> tuple[int, str]:
+        """How many items there are, and what an item is."""
+        if self.source is not None:
+            return len(self.source), "images"
+        assert self.ready is not None
+        return self.ready.total, self.ready.unit
+
 
 def open_set(given: Any, name: str, argument: str) -> Opened:
     """Look at what was given without decoding any image.
@@ -71,6 +78,7 @@ def open_set(given: Any, name: str, argument: str) -> Opened:
         is_url,
         load_features,
         open_images,
+        sampler,
         torch_dataset_images,
         torch_loader_images,
     )
@@ -80,8 +88,10 @@ def open_set(given: Any, name: str, argument: str) -> Opened:
     if reference is not None:
         side = reference_set(reference, name)
         beside = _images_beside(given)
-        if beside is not None:
+        if beside is not None and argument == "real":
             return Opened(name, beside, None, None, None, side.notes, side.ready.exact)
+        if beside is not None:  # of a candidate its images: what varies is to be seen
+            return Opened(name, beside, None, None, None)
         space = (side.extractor or UNNAMED) if side.named else None
         return Opened(name, None, side.ready, space, side.fingerprint, side.notes)
     if isinstance(given, (str, os.PathLike)):
@@ -110,6 +120,8 @@ def open_set(given: Any, name: str, argument: str) -> Opened:
         return Opened(name, torch_dataset_images(given), None, None, None)
     if type(given).__module__.partition(".")[0] == "datasets":
         return Opened(name, dataset_images(given), None, None, None)
+    if callable(given):
+        return Opened(name, sampler(given), None, None, None)
     raise UsageError(
         f"{argument}: expected a path, features (n, d) or uint8 images (N, 3, H, W), or a dataset or loader of "
         f"images, got {type(given).__name__}"

@@ -30,10 +30,9 @@ def _kid(real: ComparedSet, made: ComparedSet, options: Mapping[str, Any], seed:
 
 
 def _inception(real: ComparedSet, made: ComparedSet, options: Mapping[str, Any], seed: int) -> OverParts:
-    rest = dict(options)
-    if "split_size" in rest:
-        rest["splits"] = max(1, len(made) // int(rest.pop("split_size")))
-    found = inception_score_splits(made.probabilities, generator=torch.Generator().manual_seed(seed), **rest)
+    found = inception_score_splits(
+        made.probabilities, generator=torch.Generator().manual_seed(seed), **options
+    )
     return found.mean, found.std
 
 
@@ -89,15 +88,17 @@ def published_values(
             measure = _measure_of(printed)
             direction: Direction = "lower is better" if measure.best == "min" else "higher is better"
             spread: float | None = None
+            reasons = lacking
+            value: float | None = None
             if printed.measure in OF_PARTS:
                 try:
                     value, spread = OF_PARTS[printed.measure][0](real, candidate, printed.options, seed)
-                except UsageError as error:
-                    raise UsageError(f"protocol {protocol.name}: {printed.name}: {error}") from error
+                except UsageError as error:  # too few samples for one of its parts
+                    reasons = (*lacking, str(error))
             else:
                 value = by_name[candidate.name, labels[_space(printed), measure_key(measure)]].estimate.value
-            name = None if lacking else printed.name
-            out.append(Published(name, printed.name, candidate.name, value, spread, lacking, direction))
+            name = None if reasons else printed.name
+            out.append(Published(name, printed.name, candidate.name, value, spread, reasons, direction))
     return tuple(out)
 
 

@@ -14,11 +14,12 @@ from ..comparison import Difference, Floor, Row
 from ..contrast import Contrast, Term
 from ..direction import Direction
 from ..errors import DataError, UsageError
-from ..estimate import Estimate, estimate_all
+from ..estimate import Estimate, Traced, estimate_all
 from ..measure import Measure
 from ..measure_by_name import fewest_samples, measure_key, printed_name
 from ..note import Note
 from ..scale import reporting
+from ..trace import Kept, Trace, kept_of
 from .compared_sets import ComparedSet
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
@@ -39,7 +40,10 @@ class Study:
         seed: int,
         where: torch.device,
         progress: Progress | None,
+        kept: dict[tuple[str, str], Kept] | None = None,
     ) -> None:
+        """`kept` takes, by candidate and printed name, what later differences need of a value."""
+        self.kept = kept
         self.wanted = tuple(wanted)
         self.labels = {id(m): f"{printed_name(m)}[{space}]" for m in wanted}
         self.two = _by_work([m for m in wanted if len(m.sides) == 2])
@@ -83,8 +87,14 @@ class Study:
                     (Term(1.0, (*before, b.name, *after)), Term(-1.0, (*before, a.name, *after)))
                     for a, b in pairs
                 ]
+                roles = {**dict.fromkeys(before, "real"), **dict.fromkeys(after, "held_out")}
                 found = self._estimates(
-                    group, sets, "of all candidates", contrasts=contrasts, paired=self.paired
+                    group,
+                    sets,
+                    "of all candidates",
+                    contrasts=contrasts,
+                    paired=self.paired,
+                    traced=self._keeping(roles),
                 )
                 for m, estimates in zip(group, found, strict=True):
                     rows += [self._row(m, c, e) for c, e in zip(made, estimates[: len(made)], strict=True)]
@@ -179,6 +189,7 @@ class Study:
         *,
         contrasts: Sequence[Contrast] | None = None,
         paired: bool = False,
+        traced: Traced | None = None,
     ) -> list[list[Estimate]]:
         sampled = {name: s.sampled(group[0], self.where) for name, s in sets.items()}
         with self._telling(group, what), _named_failures(group, sets):
@@ -189,7 +200,20 @@ class Study:
                 level=self.level,
                 paired=paired,
                 generator=torch.Generator().manual_seed(self.seed),
+                traced=traced,
             )
+
+    def _keeping(self, roles: Mapping[str, str]) -> Traced | None:
+        """What takes from each value's trace what is to be kept of it; None where nothing is."""
+        kept = self.kept
+        if kept is None:
+            return None
+
+        def take(measure: Measure, contrast: Contrast, trace: Trace) -> None:
+            candidate = next(name for name in contrast[0].sets if name not in roles)
+            kept[candidate, self.labels[id(measure)]] = kept_of(trace, roles, paired=self.paired)
+
+        return take
 
     def _values(self, group: Sequence[Measure], x: ComparedSet, y: ComparedSet, what: str) -> list[float]:
         statistic: Any = group[0].statistic

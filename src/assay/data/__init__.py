@@ -16,7 +16,7 @@ from assay.data.ready_features import FeatureArray, as_features, load_features
 from assay.data.sampler import sampler, sampler_by_name
 from assay.data.source import ImageSource, Unreadable, UnreadableImages
 from assay.data.torch_data import torch_dataset_images, torch_loader_images
-from assay.data.urls import is_url
+from assay.data.urls import is_url, refuse_url
 from assay.data.where import holds_images, open_images
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "labels_of",
     "load_features",
     "open_images",
+    "refuse_url",
     "sampler",
     "sampler_by_name",
     "torch_dataset_images",

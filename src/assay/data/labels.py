@@ -18,7 +18,7 @@ from assay.errors import DataError, UsageError
 
 FOLDERS = "folders"
 NAME_COLUMNS = ("file", "file_name", "filename", "name", "image", "path")
-LABEL_COLUMNS = ("label", "labels", "class", "category")
+LABEL_COLUMNS = ("label", "labels", "class", "category", "group")
 MAX_TABLE_BYTES = 1 << 30
 NAMED_AT_MOST = 10
 
@@ -60,7 +60,7 @@ def labels_of(
 
     given: `"folders"` for the first sub-folder an image lies in; the path or URL of a CSV file with a header, one
         column for the image (file, file_name, filename, name, image or path: its name in the source) and one for its
-        class (label, labels, class or category); None for the labels that the source itself has.
+        class (label, labels, class, category or group); None for the labels that the source itself has.
 
     Raises `DataError` where an image has no label (the first ten are named), where the CSV names an image twice or is
     no such file; `UsageError` where None is given and the source has no labels.

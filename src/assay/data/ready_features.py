@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from assay.data.urls import refuse_url
 from assay.errors import DataError, UsageError
 
 ROWS_AT_A_TIME = 65_536
@@ -42,8 +43,9 @@ def load_features(path: str | os.PathLike[str]) -> FeatureArray:
 
     Raises `DataError` for a missing or damaged file, another number of dimensions, no rows or columns,
     integers, complex numbers or objects, and NaN or infinity (with the row numbers); `UsageError` for
-    another suffix.
+    another suffix, or a URL.
     """
+    refuse_url(path, "features")
     where = Path(path)
     reader = READERS.get(where.suffix.lower())
     if reader is None:

@@ -151,7 +151,7 @@ class SamplerReader:
                 images = self.fn(asked, **keywords)
             except (MemoryError, torch.OutOfMemoryError):
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 text = " ".join(str(error).split())
                 raise DataError(f"{what} failed: {type(error).__name__}: {text}") from error
         pixels = quantised(images, self.value_range, what)
@@ -201,7 +201,7 @@ def sampler_by_name(
     found: Any = _module(place)
     for part in name.split("."):
         if not hasattr(found, part):
-            known = [k for k, v in vars(found).items() if callable(v) and not k.startswith("_")][:8]
+            known = [k for k in dir(found) if callable(getattr(found, k, None)) and not k.startswith("_")][:8]
             raise UsageError(f"{place} has no {name!r}; it has {', '.join(known) or 'no functions'}")
         found = getattr(found, part)
     if isinstance(found, ImageSource):
@@ -219,7 +219,7 @@ def _module(name: str) -> Any:
     sys.path.insert(0, here)
     try:
         return importlib.import_module(name)
-    except Exception as error:  # the module's own code runs here
+    except (Exception, SystemExit) as error:  # the module's own code runs here
         missing = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
         looked = f" (looked in {Path(here).name or here} and the installed packages)" if missing else ""
         raise UsageError(f"{name} cannot be imported{looked}: {type(error).__name__}: {error}") from error

@@ -39,6 +39,18 @@ def is_url(path: str | os.PathLike[str]) -> bool:
     return isinstance(path, str) and SCHEME.match(path) is not None
 
 
+def refuse_url(path: str | os.PathLike[str], what: str) -> None:
+    """For what is read from a disk only; `what` is its name in the plural.
+
+    Raises `UsageError` for a URL.
+    """
+    if is_url(path):
+        raise UsageError(
+            f"{shown(without_credentials(os.fspath(path)))}: {what} are read from files on a disk only; "
+            "download it first and give its path"
+        )
+
+
 def scheme_of(url: str) -> str:
     """The part before `://`, in lower case."""
     match = SCHEME.match(url)

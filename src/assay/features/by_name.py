@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol, get_args
 
 import torch
 
+from assay.data import without_credentials
 from assay.devices import chosen_device
 from assay.errors import UsageError
 from assay.features.efficientnet_lite import WEIGHTS, efficientnet_lite
@@ -65,6 +67,10 @@ FAMILIES: Mapping[str, Family] = {
 PUBLISHED_FAMILIES: Mapping[str, PublishedFamily] = {"inception": inception, "vgg16": vgg16}
 
 
+# what these do without being asked; the crop of the others is their model's own
+USUAL_CROP: Mapping[str, Crop] = {"pixels": "none", **dict.fromkeys(WEIGHTS, "center")}
+
+
 def get_extractor(
     name: str = "efficientnet-lite0",
     *,
@@ -106,7 +112,9 @@ def get_extractor(
         known = [*FAMILIES, *PUBLISHED_FAMILIES]
         near = difflib.get_close_matches(family.lower(), known, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"unknown features {name!r}: {hint}known are {', '.join(known)}, pixels:SIZE")
+        raise UsageError(
+            f"unknown features {without_credentials(name)!r}: {hint}known are {', '.join(known)}, pixels:SIZE"
+        )
     if crop is not None and crop not in get_args(Crop):
         raise UsageError(f"crop must be one of {', '.join(get_args(Crop))}, not {crop!r}")
     after, chosen = argument if colon else None, chosen_device(device)
@@ -119,4 +127,6 @@ def get_extractor(
             if given is not None:
                 raise UsageError(f"{family} takes no {option}: only {' and '.join(PUBLISHED_FAMILIES)} do")
         extractor = FAMILIES[family](after, device=chosen, crop=crop)
+        if crop is not None and crop != USUAL_CROP.get(family):
+            extractor = replace(extractor, name=f"{extractor.name}[crop={crop}]")
     return extractor if size is None else resized_first(extractor, size)

@@ -19,7 +19,7 @@ from assay.features.published_name import extractor_name
 from assay.features.resize import Resize, center_crop_box, named_resize
 from assay.features.weights import PUBLISHED, WeightFile, find_weights, load_weights
 
-REVISION = 1  # raised when the features of an image change though the weights did not
+REVISION = 2  # raised when the features of an image change though the weights did not
 DEFAULT_RESIZE = "clean"
 
 

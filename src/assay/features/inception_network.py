@@ -214,7 +214,7 @@ class InceptionNetwork(nn.Module):
     features: (B, 2048), the mean over the last 8 x 8 map; not negative.
     logits: (B, 1008), the features times the classifier's weights **without its bias**: what the Inception score's
         own code takes the softmax of, and every package after it. `classifier(features)` adds the bias.
-    spatial: (B, 2023), the first 7 channels of the 17 x 17 map `mixed_6/conv`, channel by channel.
+    spatial: (B, 2023), the first 7 channels of the 17 x 17 map `mixed_6/conv`, position by position.
 
     It is for inference: `.train()` leaves it in evaluation.
     """
@@ -241,7 +241,8 @@ class InceptionNetwork(nn.Module):
         for name in BLOCKS:
             x = self.get_submodule(name)(x)
             if name == SPATIAL_BLOCK:
-                spatial = x[:, :SPATIAL_CHANNELS].flatten(1)
+                # positions first, as the TensorFlow graph's maps are laid out and ADM's statistics are of
+                spatial = x[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
         features = x.mean((2, 3))
         return features, functional.linear(features, self.fc.weight), spatial
 

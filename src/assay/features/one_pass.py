@@ -179,7 +179,11 @@ def one_pass(
             elif isinstance(item, _End):
                 growing.flush(extractor)
                 shard = growing.shard(len(cut.images(item.number)), item.content, unread=item.unread)
-                kept = None if growing.partial else keeping.keep(item, shard)
+                kept = None
+                if growing.partial:
+                    keeping.let_go(item)
+                else:
+                    kept = keeping.keep(item, shard)
                 made, growing = Made(item.number, shard, kept), Growing()
             else:
                 shapes.look_at(item.number, item.shard)
@@ -351,10 +355,14 @@ class _Keeping:
                 path = self._cache.path(end.key)
                 self._images += shard.total
                 self._bytes += kept
+        self.let_go(end)
+        return path
+
+    def let_go(self, end: _End) -> None:
+        """Give up the claim, so that nobody waits for a shard that will not be kept: a later one of this pass least."""
         if end.claim is not None:
             end.claim.release()
             self.claims.remove(end.claim)
-        return path
 
     def beat(self) -> None:
         for claim in self.claims:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from assay.data import refuse_url
 from assay.errors import DataError, MissingExtra, UsageError
 from assay.features.extractor import Crop, Extractor, Outputs
 from assay.features.model_names import need_argument
@@ -63,6 +64,7 @@ def onnx_file(argument: str | None, *, device: torch.device, crop: Crop | None =
     `DataError` for a file that is missing, broken, or refers to files outside its folder.
     """
     argument = need_argument(argument, FAMILY, FORM)
+    refuse_url(argument, "ONNX models")
     given, _, output = argument.partition("#")
     name = f"{FAMILY}:{argument}"
     file = _checked(Path(given).expanduser(), name)

@@ -11,11 +11,11 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from assay.errors import DataError, MissingExtra, UsageError
+from assay.errors import DataError, UsageError
 from assay.features.extractor import Crop, Extractor
 from assay.features.model_names import given_folder, license_of_folder, need_argument
 from assay.features.preprocessing import Interpolation, Preprocessing
-from assay.features.towers import UNKNOWN_LICENSE, Frozen, first_line, loading, tower_extractor
+from assay.features.towers import UNKNOWN_LICENSE, Frozen, first_line, importing, loading, tower_extractor
 
 FAMILY = "open_clip"
 FORM = "open_clip:MODEL/TAG, such as open_clip:ViT-B-32/laion2b_s34b_b79k, or open_clip:./FOLDER"
@@ -73,10 +73,8 @@ def load_open_clip(argument: str | None, *, tokenizer: bool) -> OpenClip:
     """The model that `open_clip:ARGUMENT` names; see `open_clip_model`."""
     argument = need_argument(argument, FAMILY, FORM)
     name = f"{FAMILY}:{argument}"
-    try:
+    with importing("open_clip_torch", "open_clip", name):
         import open_clip
-    except ImportError as error:
-        raise MissingExtra(error.name or "open_clip_torch", "open_clip", name) from error
     folder = given_folder(argument, FAMILY)
     if folder is not None:
         source, tag = f"local-dir:{folder}", None

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from assay.features.towers import first_line, weights_sha256
 FAMILY = "python"
 FORM = "python:package.module:name or python:path/to/file.py:name"
 REVISION = 1
+PROBED = 64  # the side of the images that tell networks apart, where they take any
 
 Own = Callable[[Tensor], Tensor]
 
@@ -84,6 +86,7 @@ def extractor_of(
     size: int | None = None,
     crop: Crop | None = None,
     license: str = "your own",
+    identity: str | None = None,
     device: torch.device | str | None = None,
 ) -> Extractor:
     """An extractor of a network, or any function, that is in memory.
@@ -96,8 +99,13 @@ def extractor_of(
     crop: "center" for the central square, "none" (the default) for the whole image.
     device: where it runs; by default CUDA where there is one, else the CPU.
 
-    The fingerprint is of the weights, the printed form of the module, the source file it is defined in, the name and
-    the preprocessing. Other files the code calls are not in it: give another name where they change.
+    identity: your word for what it computes: the same text for the same features, whatever the machine.
+
+    The fingerprint, by which kept features are found again, is of the weights, the printed form of the module, the
+    source file it is defined in, the name, the preprocessing, and what the network answers to two fixed images: that
+    tells apart what is held elsewhere, in attributes, closures and other files. An answer is of its machine, to the
+    bit: on another one the same network may count as another, unless `identity` says what it is. A network that cannot
+    answer (it wants a size, and none is given) or answers differently each time is another one at every start.
 
     Raises `UsageError` for something that cannot be called, a module in training, and a size that is none;
     `DataError`, naming the network, where it fails or gives another shape or type, NaN or infinity.
@@ -114,8 +122,9 @@ def extractor_of(
         raise UsageError(f"{name}: size: expected a whole number from 1 to 4096, got {size}")
     preprocessing = _preprocessing(size, crop)
     own = _Own(network, preprocessing, name).to(where)
-    identity = "|".join(
-        [FAMILY, name, weights_sha256(own), _source_sha256(network), str(preprocessing), str(REVISION)]
+    told = _answer_sha256(own, size, where) if identity is None else f"identity {identity}"
+    made_of = "|".join(
+        [FAMILY, name, weights_sha256(own), _source_sha256(network), str(preprocessing), told, str(REVISION)]
     )
 
     def forward(batch: Tensor) -> Outputs:
@@ -130,7 +139,7 @@ def extractor_of(
         name=name,
         dim=None,
         license=license,
-        fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
+        fingerprint=hashlib.sha256(made_of.encode()).hexdigest(),
         transform=preprocessing.of_array,
         forward=forward,
         torch_module=lambda: copy.deepcopy(own),
@@ -220,6 +229,20 @@ def _required(function: Callable[..., Any]) -> int:
         return 1
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(p.default is p.empty and p.kind in positional for p in parameters)
+
+
+def _answer_sha256(own: _Own, size: int | None, where: torch.device) -> str:
+    """Of the features of two fixed images; a text that never comes again where there is no steady answer."""
+    side = PROBED if size is None else size
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(where)
+    try:
+        with torch.no_grad(), full_precision(where), torch.random.fork_rng(devices=[]):
+            first, second = (own.features(images).float().cpu() for _ in range(2))
+    except (DataError, UsageError):  # said of the images themselves, where it holds of them too
+        return secrets.token_hex(16)
+    if not torch.equal(first, second):
+        return secrets.token_hex(16)
+    return hashlib.sha256(first.contiguous().numpy().tobytes()).hexdigest()
 
 
 def _source_sha256(network: Any) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 
 from assay.errors import UsageError
-from assay.features.by_name import get_extractor
+from assay.features.by_name import USUAL_CROP, get_extractor
 from assay.features.extractor import Crop, Extractor
 from assay.features.inception import DEFAULT_RESIZE
 
@@ -113,7 +113,9 @@ _ROWS = (
         extractor="inception",
         resize="legacy-tensorflow",
         printed=(
-            Printed("IS", "inception_score_splits", "probabilities", _options(splits=10, shuffle=False)),
+            Printed(
+                "IS", "inception_score_splits", "probabilities", _options(split_size=5000, shuffle=False)
+            ),
             FD,
             Printed("sFID", "fd", "spatial"),
             Printed("Precision", "precision", options=NEIGHBOURS),
@@ -139,7 +141,7 @@ _ROWS = (
     ),
     Protocol(
         name="cmmd",
-        extractor="open_clip:ViT-L-14-336/openai",
+        extractor="open_clip:ViT-L-14-336-quickgelu/openai",
         crop="center",
         printed=(Printed("CMMD", "cmmd"),),
         real=1_000,
@@ -226,6 +228,9 @@ def unmet(protocol: Protocol, *, n_real: int, n_generated: int, extractor: str) 
 
 def expected_name(protocol: Protocol) -> str:
     """The name of a row's extractor with the published weights."""
+    family = protocol.extractor.partition(":")[0]
+    if protocol.crop is not None and protocol.crop != USUAL_CROP.get(family):
+        return f"{protocol.extractor}[crop={protocol.crop}]"
     if protocol.resize is None or protocol.resize == DEFAULT_RESIZE:
         return protocol.extractor
     return f"{protocol.extractor}[{protocol.resize}]"

@@ -10,11 +10,11 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from assay.errors import DataError, MissingExtra, UsageError
+from assay.errors import DataError, UsageError
 from assay.features.extractor import Crop, Extractor
 from assay.features.model_names import given_folder, license_of_folder, need_argument
 from assay.features.preprocessing import Interpolation, Preprocessing
-from assay.features.towers import UNKNOWN_LICENSE, Frozen, first_line, loading, tower_extractor
+from assay.features.towers import UNKNOWN_LICENSE, Frozen, first_line, importing, loading, tower_extractor
 
 FAMILY = "timm"
 FORM = "timm:NAME, such as timm:resnet50.a1_in1k, timm:hf-hub:OWNER/NAME or timm:./FOLDER"
@@ -34,11 +34,9 @@ def timm_model(argument: str | None, *, device: torch.device, crop: Crop | None 
     """
     argument = need_argument(argument, FAMILY, FORM)
     name = f"{FAMILY}:{argument}"
-    try:
+    with importing("timm", "timm", name):
         import timm
         import timm.data
-    except ImportError as error:
-        raise MissingExtra(error.name or "timm", "timm", name) from error
     folder = given_folder(argument, FAMILY)
     if folder is None and not argument.startswith("hf-hub:"):
         _known(timm, argument)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from assay.errors import DataError
+from assay.errors import DataError, MissingExtra, UsageError
 from assay.features.extractor import Extractor, Outputs
 from assay.features.network_runner import _in_torch as run_in_torch
 from assay.features.network_runner import channels_last
@@ -122,6 +122,24 @@ def loading() -> Iterator[None]:
             del os.environ[switch]
         else:
             os.environ[switch] = before
+
+
+@contextlib.contextmanager
+def importing(package: str, extra: str, name: str) -> Iterator[None]:
+    """A block that imports another package, for the model `name`.
+
+    Raises `MissingExtra` where it is not installed, `UsageError` where it is and fails.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtra(error.name or package, extra, name) from error
+    except Exception as error:  # an operator that torchvision's build lacks is a RuntimeError
+        raise UsageError(
+            f"{name}: the package {package} is installed and cannot be imported ({first_line(error)}); where this "
+            "speaks of torchvision or an operator, torchvision is of another build than PyTorch: install a pair "
+            "of one release and one CUDA version"
+        ) from error
 
 
 def first_line(error: BaseException) -> str:

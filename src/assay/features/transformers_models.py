@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from assay.errors import DataError, MissingExtra, UsageError
+from assay.errors import DataError, UsageError
 from assay.features.extractor import Crop, Extractor
 from assay.features.model_names import given_folder, license_of_folder, name_and_revision, need_argument
 from assay.features.preprocessing import Interpolation, Preprocessing
-from assay.features.towers import UNKNOWN_LICENSE, Frozen, first_line, loading, tower_extractor
+from assay.features.towers import UNKNOWN_LICENSE, Frozen, first_line, importing, loading, tower_extractor
 
 FAMILY = "transformers"
 FORM = (
@@ -120,10 +120,8 @@ def load_checkpoint(argument: str | None) -> Checkpoint:
     """The model that `transformers:ARGUMENT` names; see `transformers_model`."""
     argument = need_argument(argument, FAMILY, FORM)
     name = f"{FAMILY}:{argument}"
-    try:
+    with importing("transformers", "transformers", name):
         import transformers
-    except ImportError as error:
-        raise MissingExtra(error.name or "transformers", "transformers", name) from error
     folder = given_folder(argument, FAMILY)
     where, revision = (str(folder), None) if folder is not None else name_and_revision(argument)
     config = _from_hub(

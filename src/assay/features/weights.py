@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from torch import Tensor, nn
 
+from assay.data import refuse_url
 from assay.errors import DataError, UsageError
 from assay.home import home_folder
 
@@ -88,11 +89,12 @@ def find_weights(name: str, file: str | os.PathLike[str] | None = None) -> Weigh
     A fetched file must be the published one. The digits that the table lacks are recorded beside it when it is first
     checked, and hold from then on.
 
-    Raises `UsageError` where `file` does not exist or nothing was fetched (with the steps to take), `DataError`
-    where the fetched file is not the published one.
+    Raises `UsageError` where `file` does not exist or is a URL, or nothing was fetched (with the steps to take),
+    `DataError` where the fetched file is not the published one.
     """
     known = PUBLISHED[name]
     if file is not None:
+        refuse_url(file, "weights")
         given = Path(file).expanduser()
         if not given.is_file():
             raise UsageError(f"weights: there is no file {given}")

@@ -20,7 +20,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from ..data import refuse_url
 from ..errors import DataError, UsageError
+from ..printable import printable
 from ..sets import Predictions
 from ..statistics import Moments, Samples, load
 from ..statistics.files import metadata_in, read_metadata
@@ -75,8 +77,10 @@ def load_reference(path: str | os.PathLike[str]) -> Reference:
     `assay.statistics.save`, or a published `.npz`; see `read_published`.
 
     Raises:
+        UsageError: a URL.
         DataError: the file is missing or damaged, holds something else, or would have to be unpickled.
     """
+    refuse_url(path, "references")
     source = Path(path)
     suffix = source.suffix.lower()
     if suffix in PICKLES:
@@ -106,6 +110,8 @@ def merge_files(
     """
     if not paths:
         raise UsageError("merge: no files; expected at least one")
+    for path in paths:
+        refuse_url(path, "references")
     names = [str(path) for path in paths]
     where = [os.path.realpath(name) for name in names]
     for k, name in enumerate(names):
@@ -179,6 +185,7 @@ def _header(reference: Reference, tensors: Mapping[str, Tensor]) -> dict[str, st
         "description": origin.description,
         "count": None if count is None else f"{count:.17g}",
         "width": str(reference.width),
+        "left_out": None if origin.left_out is None else str(origin.left_out),
         "shards": json.dumps([[s.digest, s.count] for s in origin.shards]),
         "digest": _digest(tensors),
     }
@@ -234,14 +241,16 @@ def _origin(source: str, header: Mapping[str, str]) -> Origin:
         shards = tuple(
             Shard(str(digest), int(count)) for digest, count in json.loads(header.get("shards", "[]"))
         )
+        left_out = int(header["left_out"]) if "left_out" in header else None
     except (ValueError, TypeError) as error:
-        raise DataError(f"{source}: damaged reference file (its list of shards: {error})") from None
+        raise DataError(f"{source}: damaged reference file (its list of shards or its left_out: {error})") from None
     return Origin(
         extractor=header.get("extractor"),
         fingerprint=header.get("fingerprint"),
         protocol=header.get("protocol"),
-        description=header.get("description", source),
+        description=printable(header.get("description", source)),
         shards=shards,
+        left_out=left_out,
         version=header.get("assay.version"),
     )
 

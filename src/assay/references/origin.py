@@ -12,7 +12,7 @@ SHOWN_AT_MOST = 5
 
 @dataclass(frozen=True)
 class Shard:
-    """One pass over images: a digest of their content, whatever their order and names, and how many there were."""
+    """One pass over images: a digest of their content in its order, whatever their names, and how many there were."""
 
     digest: str
     count: int
@@ -27,6 +27,7 @@ class Origin:
         protocol: the published set-up they were made by, or None.
         description: where the images came from, without credentials.
         shards: the passes that were added up; empty where nobody knows.
+        left_out: how many images could not be read and are not in it; None where nobody knows.
         version: of assay that made it, or None.
     """
 
@@ -35,6 +36,7 @@ class Origin:
     protocol: str | None = None
     description: str = "statistics"
     shards: tuple[Shard, ...] = ()
+    left_out: int | None = None
     version: str | None = None
 
 
@@ -55,6 +57,7 @@ def merged_origin(origins: Sequence[Origin], names: Sequence[str]) -> Origin:
     if len(origins) == 1:
         return first
     texts = list(dict.fromkeys(origin.description for origin in origins))
+    left_out = [origin.left_out for origin in origins]
     more = f" and {len(texts) - SHOWN_AT_MOST} more" if len(texts) > SHOWN_AT_MOST else ""
     return Origin(
         extractor=first.extractor,
@@ -63,6 +66,7 @@ def merged_origin(origins: Sequence[Origin], names: Sequence[str]) -> Origin:
         description=f"{len(origins)} parts: {', '.join(texts[:SHOWN_AT_MOST])}{more}",
         # one part of unknown making, and the list would claim to be whole
         shards=tuple(s for o in origins for s in o.shards) if all(o.shards for o in origins) else (),
+        left_out=None if None in left_out else sum(known for known in left_out if known is not None),
         version=first.version,
     )
 

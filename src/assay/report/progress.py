@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from ..printable import printable
+
 Report = Callable[[str, int, int], None]
 
 QUIET_FOR = 2.0  # seconds that need no word
@@ -43,6 +45,7 @@ def lines(stream: TextIO, clock: Callable[[], float]) -> Report:
 
     def report(what: str, done: int, total: int) -> None:
         nonlocal now, next_line
+        what = printable(what)
         at = clock()
         if next_line is None:
             next_line = at + QUIET_FOR
@@ -103,6 +106,7 @@ def _bars() -> Iterator[Report]:
 
         def report(what: str, done: int, total: int) -> None:
             nonlocal now, drawn
+            what = printable(what)
             at = time.monotonic()
             if what != now.what or done < now.done:
                 progress.reset(task, description=what, total=total, completed=done)

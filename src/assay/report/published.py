@@ -27,5 +27,7 @@ def _named(value: Published) -> str:
 
 
 def _shown(value: Published) -> str:
+    if value.value is None:
+        return "-"
     spread = "" if value.spread is None else f" (standard deviation {value.spread:.4g})"
     return f"{value.value:.6g}{spread}"

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..comparison import Comparison, Floor, Row
 from ..errors import MissingExtra
+from ..printable import printable
 from .class_table import class_tables
 from .columns import Line, print_lines
+from .explained import explained_lines
 from .numbers import value_and_interval
 from .published import published_lines
 from .sentences import decisions
@@ -34,23 +36,23 @@ def as_text(found: Comparison, width: int = PLAIN_WIDTH) -> str:
 
 
 def print_comparison(found: Comparison, console: Console) -> None:
-    """The table, then which candidate is better, then the notes, as wide as the console is."""
+    """The table, then which candidate is better and why, then the notes, as wide as the console is."""
     from rich.text import Text
 
     unicode = "utf" in (console.encoding or "").lower()
     arrows = ARROWS if unicode else ASCII_ARROWS
-    console.print(Text(_headline(found)))
+    console.print(Text(printable(headline(found))))
     for lines in (published_lines(found, arrows), table(found, arrows), *class_tables(found, arrows)):
         if lines:
             console.print()
             print_lines(lines, console)
-    for heading, sentences in decisions(found):
+    for heading, sentences in [*decisions(found), *explained_lines(found)]:
         console.print()
-        console.print(Text(heading, style="bold"))
+        console.print(Text(printable(heading), style="bold"))
         for line in sentences:
             _hanging(console, line, "  ", "    ")
     console.print()
-    for line in [*_legend(found, arrows), *map(str, found.notes)]:
+    for line in [*legend(found, arrows), *map(str, found.notes)]:
         _hanging(console, line, "", "  ", style="dim")
 
 
@@ -87,7 +89,8 @@ def multiple(row: Row) -> str:
     return f"{'>' if bound else ''}{whole}x"
 
 
-def _headline(found: Comparison) -> str:
+def headline(found: Comparison) -> str:
+    """What all is measured against, and by which features."""
     real = found.settings["real"]
     return f"real: {real['name']}, {_count(real)} {real['unit']}; features: {found.settings['features']}"
 
@@ -104,7 +107,8 @@ def _candidate_heading(row: Row, found: Comparison) -> str:
     return row.candidate
 
 
-def _legend(found: Comparison, arrows: Mapping[str, str]) -> list[str]:
+def legend(found: Comparison, arrows: Mapping[str, str]) -> list[str]:
+    """What the arrows and columns mean, a line each."""
     used = sorted({row.direction for row in found.rows}, reverse=True)
     lines = [
         "; ".join(f"{arrows[d]} {d}" for d in used)
@@ -122,7 +126,7 @@ def _hanging(console: Console, line: str, first: str, rest: str, style: str = ""
     from rich.text import Text
 
     wrapped = textwrap.wrap(
-        line, console.width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+        printable(line), console.width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
     )
     for piece in wrapped:
         console.print(Text(piece, style=style), soft_wrap=True)

@@ -14,8 +14,8 @@ from ..errors import UsageError
 from ..laws import rotation_invariant, scales_with, translation_invariant
 from ..measure import measure
 from ..scale.nearest import nearest
+from ..scale.partition import cell_of, centres_of
 from ..statistics import Neighbours
-from .partition import cell_of, centres_of
 
 RANKED = "distances to the training set enter by their ranks, which are piecewise constant in the samples"
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .page import as_page, write_page
+from .page import as_page, shown_samples, write_page
 
-__all__ = ["as_page", "write_page"]
+__all__ = ["as_page", "shown_samples", "write_page"]

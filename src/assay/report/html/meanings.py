@@ -79,7 +79,7 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "overlap, look at their difference below before saying that one is better.",
         "raw": "Raw: the value as computed, before the correction for the number of samples.",
         "error": "Standard error: how much the value would vary over other draws of as many samples.",
-        "multiple": "× floor: how many times the floor; 1 would be as good as real samples. \u201c>\u201d is a lower bound.",
+        "multiple": "Times the floor: 1x is as good as real samples are; after \u201c>\u201d stands a lower bound.",
         "floor": "Floor: the same measure between two halves of the real set, the best anyone can reach with so many "
         "samples.",
         "aim": "Aim: the measure of the real set itself, the value to come close to.",

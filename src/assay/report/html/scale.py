@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MARGIN = 0.04  # of the width, free at either end
@@ -41,25 +41,19 @@ def scale_of(numbers: Iterable[float], *, zero: bool = False) -> Scale:
     return Scale(low, high)
 
 
-def ticks(scale: Scale, about: int = 4) -> Sequence[float]:
-    """Round numbers within the scale."""
-    step = 10 ** math.floor(math.log10((scale.high - scale.low) / about))
-    for factor in (1, 2, 5, 10):
-        if (scale.high - scale.low) / (factor * step) <= about:
-            step *= factor
-            break
-    first = math.ceil(scale.low / step - 1e-9)
-    last = math.floor(scale.high / step + 1e-9)
-    return [k * step for k in range(first, last + 1)]
+def ticks(scale: Scale, about: int = 4) -> list[tuple[float, str]]:
+    """Round numbers within the scale, each with its label."""
+    width = scale.high - scale.low
+    step = 10.0 ** math.floor(math.log10(width / about))
+    step *= next(factor for factor in (1, 2, 5, 10) if width / (factor * step) <= about + 1e-9)
+    first, last = math.ceil(scale.low / step - 1e-9), math.floor(scale.high / step + 1e-9)
+    return [(k * step, _label(k * step, step)) for k in range(first, last + 1)]
 
 
-def tick_label(value: float, scale: Scale) -> str:
-    """Short, and the same number of digits all along."""
+def _label(value: float, step: float) -> str:
+    """With as many decimals as the step has."""
     if value == 0:
         return "0"
-    size = max(abs(scale.low), abs(scale.high))
-    if not 1e-4 <= size < 1e7:
-        return f"{value:.1e}"
-    return f"{value:,.{max(0, 2 - math.floor(math.log10(scale.high - scale.low)))}f}".rstrip("0").rstrip(".") if (
-        scale.high - scale.low < 100
-    ) else f"{value:,.0f}"
+    if step < 1e-4 or abs(value) >= 1e7:
+        return f"{value:.3g}"
+    return f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"

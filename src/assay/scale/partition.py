@@ -1,4 +1,4 @@
-"""Into which cell of a partition of the training set does a sample fall?"""
+"""Into which cell of a partition of a set does a sample fall?"""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from ..scale.nearest import nearest
-from ..scale.tiles import spans
+from .nearest import nearest
+from .tiles import spans
 
 ROUNDS = 100  # of reassignment; cells hardly change after a few
 ROWS = 4096
@@ -36,9 +36,7 @@ def centres_of(samples: Tensor, counts: Tensor, cells: int) -> Tensor:
         widest = max(range(new), key=lambda cell: float(scatter[cell].sum()))
         rows = (label == widest).nonzero()[:, 0]
         if float(scatter[widest].sum()) <= 0:
-            raise UsageError(
-                f"cells={cells} needs as many different training samples, got {new}: lower cells"
-            )
+            raise UsageError(f"cells={cells} needs as many different samples, got {new}: lower cells")
         values = samples[rows, int(scatter[widest].argmax())].to(torch.float64)
         above = rows[values > (counts[rows] @ values) / counts[rows].sum()]
         label[above] = new
