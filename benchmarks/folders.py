@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
 CASES: dict[str, tuple[tuple[str, ...], int]] = {
     # name: contenders, images in both folders together
-    "inception": (("assay, legacy-pytorch", "pytorch-fid", "assay, legacy-tensorflow", "torch-fidelity"), 2000),
+    "inception": (("assay, legacy-pytorch", "pytorch-fid", "assay, legacy-tensorflow", "torch-fidelity"), 500),
     "lite0": (("assay", "eager PyTorch, same reader"), 1000),
     "again": (("assay", "assay, second run"), 2000),
 }
@@ -126,7 +126,7 @@ def child(case: str, contender: str, real: str, late: str, weights: str) -> None
     print("RESULT " + json.dumps({"seconds": time.perf_counter() - start, "value": value}))
 
 
-def run(case: str, root: Path, weights: str) -> dict[str, Any]:
+def run(case: str, root: Path, weights: str, save: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     names, count = CASES[case]
     (root / case).mkdir()
     real, late = folders(root / case, count)
@@ -144,6 +144,7 @@ def run(case: str, root: Path, weights: str) -> dict[str, Any]:
         got["images_per_second"] = count / got["seconds"]
         got["load"] = os.getloadavg()[0]
         out[name] = got
+        save(out)
         print(f"  {case}: {name}: {got['seconds']:.1f} s, {got['value']:.6g}", file=sys.stderr)
     return out
 
@@ -186,8 +187,11 @@ def main(wanted: list[str]) -> None:
         weights = _weights(root / "weights.pth")
         warm(weights, root)
         for case in wanted or CASES:
-            results[case] = run(case, root, weights)
-            target.write_text(json.dumps(results, indent=2) + "\n")
+
+            def save(rows: dict[str, Any], case: str = case) -> None:
+                target.write_text(json.dumps({**results, case: rows}, indent=2) + "\n")
+
+            results[case] = run(case, root, weights, save)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from assay.features import Extractor, get_extractor
 from assay.features.own_callable import extractor_of, split_name
 
 CODE = """
+import torch
+from assay.features.own_callable import extractor_of
 
 class Pool(torch.nn.Module):
     def __init__(self):

@@ -18,9 +18,10 @@ from ..contrast import Sampled, value_of
 from ..errors import UsageError
 from ..measure import Measure
 from ..scale.kernels import polynomial
-from ..scale.tiles import row_sum
+from ..scale.precision import full_precision
+from ..scale.tiles import bilinear, row_sum
 from ..sets import kernel_distance
-from ..statistics import Moments
+from ..statistics import Moments, Samples
 
 # the count of a point that is asked about where a derivative by its position is wanted: that derivative is
 # proportional to the count, so that it must not be zero, and the sets stay as they are up to this share
@@ -243,8 +244,14 @@ def _of_kernel(measure: Measure, sampled: Mapping[str, Sampled], of: str) -> Fro
             within = (within - kernel.diagonal(points)) / (weight - 1)
         return within - 2 * row_sum(points, across, kernel, counts_across) / weight_across
 
-    with torch.no_grad():
-        constant = counts @ raw(own) / weight
+    # over all pairs, and so in the samples' own precision, as the measure itself is
+    here, there = (Samples.of(_samples(sampled[name]), sampled[name].filled()) for name in (of, other))
+    with torch.no_grad(), full_precision(own.device):
+        pairs = bilinear(here.features, None, counts, None, kernel)
+        between = bilinear(here.features, there.features, counts, counts_across, kernel)
+        self_pairs = 0.0 if biased else counts @ kernel.diagonal(here.features).to(torch.float64)
+    within_mean = (2 * pairs - self_pairs) / (weight if biased else weight - 1)
+    constant = (within_mean - 2 * between / weight_across) / weight
 
     def frozen(points: Tensor) -> tuple[Tensor, Tensor]:
         with torch.inference_mode(False), torch.enable_grad():
@@ -256,9 +263,13 @@ def _of_kernel(measure: Measure, sampled: Mapping[str, Sampled], of: str) -> Fro
     return frozen
 
 
-def _tensor(side: Sampled) -> Tensor:
+def _samples(side: Sampled) -> Tensor:
     assert side.samples is not None
-    return side.samples.to(torch.float64)
+    return side.samples
+
+
+def _tensor(side: Sampled) -> Tensor:
+    return _samples(side).to(torch.float64)
 
 
 class _Frozen(torch.autograd.Function):
