@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import warnings
 
@@ -87,18 +88,13 @@ def test_it_compares_every_k_steps_and_logs_each_time(parts):
 
 
 def test_training_is_the_same_with_and_without(parts):
-    import copy
-
     module, loader, comparing = parts
-    plain = copy.deepcopy(module)
+    plain, before = copy.deepcopy(module), copy.deepcopy(module)
     fit(plain, loader, [])
     fit(module, loader, [comparison_callback(comparing, every=2)])
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(plain.state_dict().values(), module.state_dict().values(), strict=True)
-    )
-    fresh = copy.deepcopy(module)
-    assert not torch.equal(fresh.generator.first.weight, type(module.generator)().first.weight)
+    pairs = zip(plain.state_dict().values(), module.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(before.generator.first.weight, module.generator.first.weight)
 
 
 def test_a_checkpoint_can_be_kept_by_the_measure(parts, tmp_path):

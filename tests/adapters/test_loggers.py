@@ -125,7 +125,7 @@ def test_wandb_offline(found, tmp_path, monkeypatch):
 
 
 def _wandb_history(path: Path):
-    """A run's file is a LevelDB log: after 7 bytes, blocks of 32 KiB with parts of records, each checksum, size, kind."""
+    """A run's file is a LevelDB log: 7 bytes, then blocks of 32 KiB with parts of records: checksum, size, kind."""
     from wandb.proto import wandb_internal_pb2
 
     log, at, data = path.read_bytes(), 7, b""

@@ -113,6 +113,9 @@ def test_adm_takes_moments_from_its_reference_file_and_images_for_the_rest(
     assert value["FID"] != pytest.approx(float(assay.frechet_distance(x, y)), rel=1e-3)
     assert value["Precision"] == pytest.approx(float(assay.sets.precision(x, y, nearest_k=3)))
     assert any(note.kind == "taken as exact" for note in found.notes)
+    np.savez(tmp_path / "made.npz", arr_0=MADE, mu=mu, sigma=sigma)
+    both = compare(tmp_path / "reference.npz", {"a": tmp_path / "made.npz"}, protocol="tiny")
+    assert {v.name: v.value for v in both.published} == value  # a candidate is judged by its images
     with pytest.raises(assay.DataError, match=r"statistics of 48 features beside its images.*has 192"):
         compare(tmp_path / "reference.npz", MADE, features="pixels:8", crop="none")
 

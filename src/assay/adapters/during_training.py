@@ -15,10 +15,11 @@ from ..comparing.compared_reference import as_reference
 from ..comparing.opened_sets import open_set
 from ..comparing.set_up import SetUp
 from ..comparison import Comparison
+from ..data import ImageSource
 from ..data.quantise import ValueRange
 from ..data.sampler import sampler
 from ..errors import UsageError
-from ..features import Extractor, extract, get_extractor
+from ..features import Extractor, Features, extract, get_extractor
 from ..features.thumbnails import Thumbnails
 from ..joint import Joint
 from ..measure import Measure
@@ -71,10 +72,10 @@ class ModelComparison:
         """What to compare with, and how; nothing is read or made yet.
 
         Args:
-            sample: called as `sample(model, k)` for k images (k, C, H, W), or with conditions as `sample(model, batch)`;
+            sample: called as `sample(model, k)` for k images (k, C, H, W), with conditions as `sample(model, batch)`;
                 see `assay.data.sampler.sampler`, also for `generator=`.
-            real: what `assay.compare` takes as real: images, a file of statistics (`assay.references`), or features that
-                say which extractor made them.
+            real: what `assay.compare` takes as real: images, a file of statistics (`assay.references`), or features
+                that say which extractor made them.
             n: how many images a call makes; by default one a condition.
             value_range, conditions: as in `assay.data.sampler.sampler`.
             features: an extractor, or its name as in `assay.compare`.
@@ -100,7 +101,7 @@ class ModelComparison:
         name = features.name if isinstance(features, Extractor) else features
         self._set_up = SetUp.of(name, protocol, crop=None, size=None, resize=None, weights=None)
         self._protocol, self._measures, self._level, self._seed = protocol, measures, level, seed
-        self._pass = {"batch_size": batch_size, "workers": workers}
+        self._batch_size, self._workers = batch_size, workers
         self._cache, self._device = cache, device
         self._reference: Any = None
         self._group: Any = None
@@ -134,13 +135,13 @@ class ModelComparison:
             extractor = self._prepare(where)
             source = sampler(
                 partial(self._sample, model),
-                batch_size=self._pass["batch_size"] or 64,
+                batch_size=self._batch_size,
                 seed=self._seed,
                 device=where,
                 description=name,
                 **self._made,
             )
-            made = extract(source, extractor, cache=False, **self._pass)
+            made = self._features(source, extractor, cache=False)
             left_to_first()
             found = compare(
                 self._reference,
@@ -158,8 +159,22 @@ class ModelComparison:
         if self._extractor is None:
             self._extractor = get_extractor(self._set_up.features, device=where, **self._set_up.settings)
         if self._reference is None:
-            self._reference = _kept(self._real, self._extractor, self._cache, self._pass)
+            self._reference = self._kept(self._extractor)
         return self._extractor
+
+    def _kept(self, extractor: Extractor) -> Any:
+        """The real set without its images: statistics as they are, else features."""
+        reference = as_reference(self._real)
+        if reference is not None:
+            return reference
+        opened = open_set(self._real, "real", "real")
+        if opened.source is None:
+            return self._real
+        found = self._features(opened.source, extractor, cache=self._cache)
+        return replace(found, thumbnails=Thumbnails(()))  # nobody looks at them here
+
+    def _features(self, source: ImageSource, extractor: Extractor, *, cache: bool) -> Features:
+        return extract(source, extractor, batch_size=self._batch_size, workers=self._workers, cache=cache)
 
     def _where(self, model: nn.Module) -> torch.device:
         if self._device is not None:
@@ -179,15 +194,3 @@ class ModelComparison:
             found = shared[0]
         assert found is not None
         return found
-
-
-def _kept(real: Any, extractor: Extractor, cache: bool, how: dict[str, Any]) -> Any:
-    """The real set without its images: statistics as they are, else features."""
-    reference = as_reference(real)
-    if reference is not None:
-        return reference
-    opened = open_set(real, "real", "real")
-    if opened.source is not None:
-        found = extract(opened.source, extractor, cache=cache, **how)
-        return replace(found, thumbnails=Thumbnails(()))  # nobody looks at them here
-    return real

@@ -12,8 +12,8 @@ RATE = 1e-3
 
 
 def false_alarm_rate(n: int) -> float:
-    """The share of new, uncopied samples that `copies` flags at most, with n real samples."""
-    return max(RATE, 1 / (n + 1))
+    """The share of new samples of the real distribution that `copies` flags, about and at most, with n real ones."""
+    return max(RATE, 2 / (n + 1))
 
 
 def copies(real: Surroundings, made: Surroundings) -> Nearest:
@@ -25,10 +25,10 @@ def copies(real: Surroundings, made: Surroundings) -> Nearest:
         q(y) = d_1(y) / d_5(y),   d_k(y) from y to its k-th nearest real sample,
 
     and held against the same ratio of each real sample to the other real ones. A generated sample is flagged where its
-    ratio is below the quantile of these at the rate 0.001 (of fewer than 1000 real samples: below all of them), so that
-    of new samples about one in a thousand (one in n + 1) is flagged. Where real samples lie at random around a place,
-    the law of q there does not depend on how dense they are, so the rate holds also for generated samples of another
-    distribution, as long as they do not copy.
+    ratio is below the quantile of these at the rate 0.001 (of fewer than 2000 real samples: below all of them), so that
+    of new samples of the real distribution about one in a thousand (two in n + 1) is flagged. Where real samples lie at
+    random around a place, the law of q there does not depend on how dense they are, so that bad samples are not taken
+    for copies: the rate is of the same order for generated samples of another distribution.
 
     Real samples that are exact copies of another are left out of the comparison; near-copies among the real ones are
     not, and make the rule less strict. An exact copy, at distance 0, is always flagged.
@@ -49,7 +49,8 @@ def copies(real: Surroundings, made: Surroundings) -> Nearest:
         alone = own[:, 0] > 0
         usual = own[alone, 0] / own[alone, depth - 1]
         if len(usual):
-            place = max(1, int(RATE * (len(usual) + 1)))
+            # the smallest ratios come in pairs, of samples that are each other's nearest: as many as half are drawn
+            place = max(1, 2 * int(RATE * (len(usual) + 1) / 2))
             # without a division: five real samples in one point are a distance of 0
             flagged = flagged | (squared < usual.kthvalue(place).values * found.squared[:, depth - 1])
     return Nearest(

@@ -30,7 +30,7 @@ def as_figure(found: Comparison) -> Any:
         levels = {
             f"{row.candidate}, to aim at": row.estimate.corrected for row in found.aims if row.name == name
         }
-        levels.update({"floor": f.estimate.corrected for f in found.floor if f.name == name})
+        levels.update([("floor", f.estimate.corrected) for f in found.floor if f.name == name])
         panels.append(
             Panel(
                 title=f"{name} {ARROWS[of.direction]}",
