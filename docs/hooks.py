@@ -199,11 +199,31 @@ def resizing_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def deletion_table(content: dict[str, Any]) -> str:
+    """Maps against random ones: how much sooner the influence falls, and how often they point at the fault."""
+    s = content["settings"]
+    out = [
+        f"{s['explained']} crops of {s['photographs']} photographs; intervals of 95% over photographs. Deletion: the "
+        "area under the curve of random orders minus the map's, over the whole fall: above 0 is better than random.",
+        "",
+        "| measure | samples a set | map | test | result | by chance |",
+        "|---|---|---|---|---|---|",
+    ]
+    for r in content["rows"]:
+        chance = f"{r['by_chance']:.2f}" if "by_chance" in r else "0"
+        out.append(
+            f"| {r['measure']} | {r['samples']} | {r['map']} | {r['test']} (n = {r['n']}) "
+            f"| {r['mean']:.2f} [{r['low']:.2f}, {r['high']:.2f}] | {chance} |"
+        )
+    return "\n".join(out)
+
+
 FIGURES: dict[str, tuple[str, Callable[[Any], str], str]] = {
     "error-budgets": ("docs/error_budgets.json", budget_table, "python docs/error_budgets.py --write"),
     "protocols": ("docs/protocols.json", protocol_table, "python docs/protocols.py --write"),
     "resizing": ("docs/protocols.json", resizing_table, "python docs/protocols.py --write"),
     "coverage": ("studies/coverage.json", coverage_table, "python studies/coverage.py"),
     "folders": ("benchmarks/folders.json", folder_table, "python -m benchmarks.folders"),
+    "deletion": ("studies/deletion.json", deletion_table, "python studies/deletion.py"),
     "benchmarks": ("benchmarks/results.json", benchmark_table, "python -m benchmarks.run"),
 }

@@ -131,11 +131,11 @@ def compare(
     opened = _opened(real, generated, held_out)
     candidates = opened[1:] if held_out is None else opened[1:-1]
     named = None if groups is None else group_names(groups, candidates)
-    refuse_unpaired([opened[0], *candidates] if paired else [], wanted)
     extractor = set_up.extractor(opened, where)
     where = measured_on(where)
     ready = [one.ready for one in opened]
     refuse_without_samples(ready, floor=floor, classes=classes is not None, paired=paired)
+    refuse_unpaired([opened[0], *candidates] if paired else [], wanted)
     by_item = None if classes is None else [labels_for(one, classes) for one in (opened[0], *candidates)]
     if extractor is not None:
         refuse_width([one.ready for one in opened if one.space is None], extractor.name, extractor.dim)
@@ -187,6 +187,8 @@ def compare(
         asked = [(m, study.labels[id(m)]) for m in wanted]
         why = explained(asked, target, made, third, in_groups, seed=seed, where=where, progress=progress)
     known = [note for one in opened for note in one.notes]
+    shown = (opened[0], *candidates)
+    sources = {o.name: o.source for o in shown} if all(o.source is not None for o in shown) else {}
     found = Comparison(
         rows=tuple(rows),
         aims=tuple(sorted(aims, key=lambda row: order[row.name])),
@@ -207,6 +209,8 @@ def compare(
         published=published,
         explanations=tuple(why),
         sets=(target, *made) if why else (),
+        images=sources if why else {},
+        extractor=extractor if why and sources else None,
         settings={
             "seed": seed,
             "level": level,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .direction import Direction
@@ -115,6 +115,8 @@ class Comparison:
         explanations: one a candidate and measure, where they were asked for; empty otherwise.
         sets: the sets as numbers (`assay.comparing.compared_sets.ComparedSet`), the real one first, kept where samples
             are explained; empty otherwise.
+        images, extractor: where the sets' images are read from, by their names, and what made the features, kept where
+            samples are explained and all sets are images.
         settings: seed, versions, extractor, counts: what it takes to get the same numbers again.
     """
 
@@ -128,6 +130,8 @@ class Comparison:
     published: tuple[Published, ...] = ()
     explanations: tuple[Explanation, ...] = ()
     sets: tuple[Any, ...] = ()
+    images: Mapping[str, Any] = field(default_factory=dict)
+    extractor: Any = None
 
     def __getitem__(self, key: tuple[str, str]) -> Estimate:
         """The estimate of a candidate by a measure: ``found["late", "fd"]``; printed, short and full names will do."""

@@ -54,8 +54,8 @@ class Explanation:
         candidate: the set's name.
         direction: which direction is better.
         of_generated: (m,) float32 influence of each generated sample, or None where the measure has none: a sample of
-            positive influence raises the value. It sums to zero, and leaving the sample out changes the value by about
-            -influence / (m - 1).
+            positive influence raises the value, and leaving it out changes the value by about -influence / (m - 1). It
+            sums to zero where it is a derivative; see `method`.
         of_real: (n,) float32, the same of each real one.
         method: how the influences were found, and how far they can be trusted.
         groups: one a group, where groups were asked for.

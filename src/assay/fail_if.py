@@ -145,9 +145,10 @@ def _of_row(condition: Condition, row: Row, on: str) -> str | None:
 
 
 def _of_published(condition: Condition, value: Published) -> str | None:
-    if not condition.holds(value.value):
+    number = math.nan if value.value is None else value.value
+    if not condition.holds(number):
         return None
-    return f"{value.candidate}: {value.standard} is {_shown(value.value)} ({condition.text})"
+    return f"{value.candidate}: {value.standard} is {_shown(number)} ({condition.text})"
 
 
 def _shown(value: float) -> str:

@@ -113,7 +113,7 @@ def draw_halves(
     draw = int(torch.randint(2**31, (), generator=generator))
     for block in units.blocks:
         # a set's halves depend on its name, not on how many other sets are drawn before it
-        own = torch.Generator().manual_seed(draw ^ zlib.crc32(block[0].encode()))
+        own = torch.Generator().manual_seed(draw ^ zlib.crc32(block[0].encode("utf-8", "surrogateescape")))
         ids = units.ids[block[0]]
         if ids is None:  # the counts are the units; sets of a block have the same
             share = half_of_counts(sampled[block[0]].filled(), own)

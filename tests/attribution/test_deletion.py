@@ -71,9 +71,9 @@ def test_a_pooled_map_finds_a_fault_in_a_photograph_and_beats_random_maps(lite0)
     g = torch.Generator().manual_seed(0)
     with torch.no_grad():
         module = lite0.torch_module()
-        corners = torch.randint(0, 512 - 128, (24, 2), generator=g).tolist()
+        corners = torch.randint(0, 512 - 128, (16, 2), generator=g).tolist()
         crops = torch.cat([photo[:, :, a : a + 128, b : b + 128] for a, b in corners])
-        real, made = crops[:12], crops[12:].clone()
+        real, made = crops[:8], crops[8:].clone()
         made[0] = real[0]  # the same but for the fault
         region = torch.zeros(1, 128, 128, dtype=torch.bool)
         region[:, 20:60, 64:104] = True
@@ -81,11 +81,9 @@ def test_a_pooled_map_finds_a_fault_in_a_photograph_and_beats_random_maps(lite0)
         x, y = module(real), module(made)
         box = seen_box(module, 128, 128)
         assert box == (8, 8, 112, 112)
-        for measure in (assay.frechet_distance, assay.kernel_distance):
-            phi = sample_influence(measure, x, y)
-            maps = pooled_maps(module, "network.head", phi, made[:1], real[:1]).values
-            assert points_at(maps, region, box=box).all(), measure.name
-        # the maps' own fall, against random orders; for the kernel distance
+        phi = sample_influence(assay.kernel_distance, x, y)
+        maps = pooled_maps(module, "network.head", phi, made[:1], real[:1]).values
+        assert points_at(maps, region, box=box).all()
         mine = deletion(lambda p: phi(module(p)), made[:1], maps, real[:1], steps=5, box=box)
         noise = torch.rand(3, 7, 7, generator=g)
         other = deletion(

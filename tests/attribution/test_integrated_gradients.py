@@ -108,5 +108,5 @@ def test_in_inference_mode_and_without_touching_the_module(generator):
     with torch.inference_mode():
         x = torch.rand(2, 3, generator=generator)
         found = integrated_gradients(lambda p: module(p)[:, 0], x, torch.zeros_like(x))
-    torch.testing.assert_close(found.values.float(), (x * module.weight).detach())
+    torch.testing.assert_close(found.values.float(), x.clone() * module.weight.detach())
     assert module.weight.grad is None and module.weight.requires_grad

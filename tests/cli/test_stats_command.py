@@ -57,6 +57,7 @@ def test_a_generator_with_its_options(where, monkeypatch, capsys):
         assert run([*command, f"{name}.safetensors", *seed]) == 0
     a, b, c = (load_reference(f"{name}.safetensors") for name in "abc")
     assert a.count == 20 and a.origin.shards == b.origin.shards != c.origin.shards
+    capsys.readouterr()
     for option, value in (("--samples", "3"), ("--value-range", "0,1"), ("--seed", "1")):
         line = refused(capsys, "stats", "images.npy", "-o", "d.safetensors", option, value)
         assert f"{option}: only for python:MODULE:NAME" in line
@@ -126,7 +127,7 @@ EVIL = "bad\x1b]0;owned\x07\x1b[2J"
 def test_codes_in_a_header_do_not_reach_the_terminal(capsys):
     """The header's text comes from whoever made the file."""
     save_file({"features": torch.randn(12, 5)}, "evil.safetensors", metadata={"extractor": EVIL})
-    assert run(["stats", "evil.safetensors", "-o", f"a.safetensors", "--keep", "samples", "-q"]) == 0
+    assert run(["stats", "evil.safetensors", "-o", "a.safetensors", "--keep", "samples", "-q"]) == 0
     assert run(["merge", "a.safetensors", "-o", "b.safetensors", "-q"]) == 0
     assert (
         run(["compare", "b.safetensors", "evil.safetensors", "--measures", "kd", "-q", "--no-history"]) == 0
@@ -135,6 +136,23 @@ def test_codes_in_a_header_do_not_reach_the_terminal(capsys):
     out, err = capsys.readouterr()
     assert "\x1b" not in out + err and "\x07" not in out + err
     assert out.count("bad\\x1b]0;owned\\x07") >= 3
+
+
+def test_codes_in_a_class_do_not_reach_the_terminal(where, capsys):
+    from PIL import Image
+
+    draws = np.random.default_rng(0)
+    for side in ("real", "made"):
+        rows = []
+        (where / side).mkdir()
+        for k in range(30):
+            Image.fromarray(draws.integers(0, 256, (4, 4, 3), dtype=np.uint8)).save(where / side / f"{k}.png")
+            rows.append(f"{k}.png,{'bad' + chr(27) + '[2J' if k % 2 else 'good'}")
+    (where / "labels.csv").write_text("name,label\n" + "\n".join(rows))
+    command = ["compare", "real", "made", "--features", "pixels:2", "--measures", "kd", "-q", "--no-history"]
+    assert run([*command, "--classes", "labels.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "bad\\x1b[2J" in out
 
 
 def test_codes_in_an_argument_do_not_reach_the_terminal(capsys):

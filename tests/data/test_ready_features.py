@@ -174,3 +174,12 @@ def test_a_saved_statistic_is_not_features(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"the statistic Moments.*load_reference reads it"):
         load_features(tmp_path / "reference.safetensors")
+
+
+def test_a_url_is_refused_without_its_password():
+    url = "https://user:hunter2@host/x.npy?token=secret"
+    with pytest.raises(
+        UsageError, match=r"^https://host/x\.npy: features are read from files on a disk only"
+    ) as caught:
+        load_features(url)
+    assert "hunter2" not in str(caught.value) and "secret" not in str(caught.value)

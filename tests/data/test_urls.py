@@ -343,3 +343,13 @@ def test_s3_by_storage_options_and_its_errors(s3, monkeypatch):
 def test_this_file_reads_nothing_beyond_this_machine():
     text = Path(__file__).read_text()
     assert "amazon" + "aws.com" not in text
+
+
+def test_features_behind_a_url_are_to_be_downloaded():
+    content = io.BytesIO()
+    np.save(content, np.zeros((3, 4), np.float32))
+    fsspec.filesystem("memory").pipe("/features.npy", content.getvalue())
+    with pytest.raises(
+        UsageError, match=r"features\.npy: features are read from files on a disk only; download"
+    ):
+        open_images("memory://features.npy")

@@ -66,6 +66,12 @@ def test_additive_games_need_no_luck() -> None:
     np.testing.assert_allclose(found.low, found.high)
 
 
+def test_an_order_and_its_reverse_cancel_what_grows_with_the_place_in_line() -> None:
+    found = shapley(lambda mask: np.array([float(mask.bit_count() ** 2)]), 12, torch.Generator())
+    np.testing.assert_allclose(found.share[:, 0], 12.0)
+    np.testing.assert_allclose(found.low, found.high)
+
+
 def three_groups(d: int = 8, n: int = 400, seed: int = 0):
     g = torch.Generator().manual_seed(seed)
     real = torch.randn(6 * n, d, generator=g)

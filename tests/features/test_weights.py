@@ -220,3 +220,8 @@ def test_the_command_fetches_and_lists(address, known, monkeypatch):
     assert " yes " in runner.invoke(app, ["list"]).output
     failed = runner.invoke(app, ["fetch", "nothing"], standalone_mode=False)
     assert isinstance(failed.exception, UsageError)
+
+
+def test_a_url_is_no_file():
+    with pytest.raises(UsageError, match=r"^https://host/x\.pth: weights are read from files on a disk only"):
+        find_weights("inception", "https://user:hunter2@host/x.pth")

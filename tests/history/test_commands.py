@@ -63,15 +63,25 @@ def test_a_run_is_listed_and_its_table_printed_again(where: Path, capsys: pytest
     assert "no run is like that" in said(capsys, "history", "--real", "nobody")
 
 
+def test_what_is_said_of_samples_is_printed_again(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = said(capsys, "compare", "real.npy", "step-10k.npy", "--measures", "fd", "--explain")
+    assert "what makes step-10k" in table
+    assert said(capsys, "history", "1").split("\n", 1)[1] == table
+
+
 def test_values_are_exported_and_drawn(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("step-20k.npy", "step-10k.npy"):
         compare(capsys, name)
-    assert said(capsys, "history", "--export", "all.json", "--measure", "kd") == "all.json: 2 values of 2 runs\n"
+    assert (
+        said(capsys, "history", "--export", "all.json", "--measure", "kd") == "all.json: 2 values of 2 runs\n"
+    )
     assert [row["candidate"] for row in json.loads(Path("all.json").read_text())] == ["step-10k", "step-20k"]
     drawn = said(capsys, "history", "--plot", "fd").splitlines()
     assert drawn[0] == "fd[features], lower is better; against real"
     assert sum(line.count("\u25cf") for line in drawn) == 2 and "10k" in drawn[-2] and "20k" in drawn[-2]
-    assert said(capsys, "history", "--plot", "fd", "--plot-file", "x.svg") == "x.svg: 2 values of fd[features]\n"
+    assert (
+        said(capsys, "history", "--plot", "fd", "--plot-file", "x.svg") == "x.svg: 2 values of fd[features]\n"
+    )
     ElementTree.parse("x.svg")
 
 
@@ -95,7 +105,9 @@ def test_diff_says_which_is_better(where: Path, capsys: pytest.CaptureFixture[st
     assert lines[1].startswith("kd[features]: step-40k is better by ") and lines[1] in both
     assert lines[2] == "coverage[features]: not compared: run 1 has no such value"
     assert lines[3] == "95% intervals of step-40k minus step-10k, against real"
-    same = said(capsys, "diff", "1", "2", "--candidate", "step-20k", "--candidate", "step-40k", "--level", "0.9")
+    same = said(
+        capsys, "diff", "1", "2", "--candidate", "step-20k", "--candidate", "step-40k", "--level", "0.9"
+    )
     assert "undecided; step-40k minus step-20k is " in same and "90% intervals" in same
     assert "run 1 has 2 candidates" in said(capsys, "diff", "1", "2", status=2)
     compare(capsys, "fewer.npy", measures="coverage")
@@ -129,13 +141,22 @@ def said_json(capsys: pytest.CaptureFixture[str], usual: list[str]) -> str:
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["compare", "missing.npy", "x.npy", "--fail-if", "fdd > 1"], "fdd is not measured (did you mean 'fd'?)"),
+        (
+            ["compare", "missing.npy", "x.npy", "--fail-if", "fdd > 1"],
+            "fdd is not measured (did you mean 'fd'?)",
+        ),
         (["compare", "missing.npy", "x.npy", "--fail-if", "vendi > 1"], "vendi is not measured"),
         (["compare", "missing.npy", "x.npy", "--fail-if", "y: fd > 1"], "no candidate is called 'y'"),
         (["compare", "missing.npy", "x.npy", "--fail-if", "fd = 1"], "expected a measure"),
         (["compare", "missing.npy", "x.npy", "--fail-on", "value"], "say what is to fail"),
-        (["compare", "missing.npy", "x.npy", "--fail-if", "fd > 1", "--fail-on", "mean"], "expected value or interval"),
-        (["compare", "missing.npy", "x.npy", "--protocol", "fid", "--fail-if", "KID > 1"], "measured are fd, FID"),
+        (
+            ["compare", "missing.npy", "x.npy", "--fail-if", "fd > 1", "--fail-on", "mean"],
+            "expected value or interval",
+        ),
+        (
+            ["compare", "missing.npy", "x.npy", "--protocol", "fid", "--fail-if", "KID > 1"],
+            "measured are fd, FID",
+        ),
         (["history", "twelve"], "expected the number of a run"),
         (["history", "--dry-run"], "only with --forget"),
         (["history", "--plot-file", "x.svg"], "say which measure"),

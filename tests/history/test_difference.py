@@ -127,7 +127,7 @@ def test_unequal_counts_are_compared_only_where_both_are_corrected(history: Hist
     assert name == "coverage[features]" and "200 and 150 samples" in reason
     stored(REAL, {"a": A}, measures="coverage")
     stored(REAL, {"b": B[:150]}, measures="coverage")
-    with pytest.raises(DataError, match="cannot be compared: coverage.*200 and 150 samples"):
+    with pytest.raises(DataError, match=r"cannot be compared: coverage.*200 and 150 samples"):
         of_last_two(history)
 
 
@@ -156,7 +156,7 @@ def test_other_features_and_protocols_are_refused(history: History) -> None:
     stored(REAL, {"a": A}, measures="fd")
     (run,) = history.runs()
     for change in ({"features": "inception"}, {"fingerprint": "0" * 64}, {"protocol": "fid"}):
-        with pytest.raises(DataError, match="because these differ: the (features|version|protocol)"):
+        with pytest.raises(DataError, match=r"because these differ: the (features|version|protocol)"):
             difference_of_runs(history, run, replace(run, **change))
 
 
@@ -183,7 +183,9 @@ def test_the_same_name_twice_is_told_apart_by_the_run(history: History) -> None:
 def test_nothing_in_common_is_an_error(history: History) -> None:
     stored(REAL, {"a": A}, measures="fd")
     stored(REAL, {"b": B}, measures="kd")
-    with pytest.raises(DataError, match=r"fd\[features\]: run 2 has no such value; kd\[features\]: run 1 has no"):
+    with pytest.raises(
+        DataError, match=r"fd\[features\]: run 2 has no such value; kd\[features\]: run 1 has no"
+    ):
         of_last_two(history)
 
 

@@ -83,7 +83,12 @@ def test_one_name_night_after_night_goes_in_the_order_of_runs() -> None:
 
 @pytest.mark.parametrize(
     "low, high, expected",
-    [(0, 10, [0, 2, 4, 6, 8, 10]), (0.13, 0.42, [0.2, 0.3, 0.4]), (-1, 1, [-1, -0.5, 0, 0.5, 1]), (3, 3, [3])],
+    [
+        (0, 10, [0, 2, 4, 6, 8, 10]),
+        (0.13, 0.42, [0.2, 0.3, 0.4]),
+        (-1, 1, [-1, -0.5, 0, 0.5, 1]),
+        (3, 3, [3]),
+    ],
 )
 def test_ticks_are_round_and_within(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high) == pytest.approx(expected)
@@ -127,7 +132,11 @@ def test_the_svg_is_xml_that_says_what_it_shows_and_runs_nothing() -> None:
 
 
 def test_runs_are_chosen_by_what_they_hold() -> None:
-    runs = [a_run(3, {"late": 1.0}), a_run(2, {"early": 2.0}, real="other"), a_run(1, {"late": 3.0, "early": 4.0})]
+    runs = [
+        a_run(3, {"late": 1.0}),
+        a_run(2, {"early": 2.0}, real="other"),
+        a_run(1, {"late": 3.0, "early": 4.0}),
+    ]
     assert [r.id for r in Wanted(real="oth").of(runs)] == [2]
     assert [(r.id, {v.candidate for v in r.values}) for r in Wanted(candidate="lat").of(runs)] == [
         (3, {"late"}), (1, {"late"}),
@@ -135,7 +144,9 @@ def test_runs_are_chosen_by_what_they_hold() -> None:
     assert [r.id for r in Wanted(last=2).of(runs)] == [3, 2]
     assert [r.id for r in Wanted(since="2026-11-02T00:00:00Z").of(runs)] == [3, 2]
     assert [r.id for r in Wanted(features="pixels:8").of(runs)] == []
-    assert [v.name for r in Wanted(measure="kernel_distance").of(runs) for v in r.values] == ["kd[pixels:4]"] * 4
+    assert [v.name for r in Wanted(measure="kernel_distance").of(runs) for v in r.values] == [
+        "kd[pixels:4]"
+    ] * 4
     assert listed_rows(Wanted(measure="fd").of(runs))[2:] == [
         ("1", "2026-11-01 05:45", "real", "late", "pixels:4", "fd 3.0"),
         ("", "", "", "early", "", "fd 4.0"),
@@ -179,5 +190,7 @@ def test_a_name_that_a_spreadsheet_would_run_is_quoted(tmp_path: Path) -> None:
 
 
 def test_other_formats_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"--export values.xlsx: expected a name that ends in .csv, .json, .parquet"):
+    with pytest.raises(
+        UsageError, match=r"--export values.xlsx: expected a name that ends in .csv, .json, .parquet"
+    ):
         refuse_format("values.xlsx")

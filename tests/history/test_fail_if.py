@@ -27,7 +27,10 @@ def found() -> assay.Comparison:
         ("fd > 12", (None, "fd", ">", 12.0)),
         ("late: fd>=1e-3", ("late", "fd", ">=", 1e-3)),
         ("late:fd[pixels:4] < -2", ("late", "fd[pixels:4]", "<", -2.0)),
-        ("a: b: precision(nearest_k=3)[features] <= 0.5", ("a: b", "precision(nearest_k=3)[features]", "<=", 0.5)),
+        (
+            "a: b: precision(nearest_k=3)[features] <= 0.5",
+            ("a: b", "precision(nearest_k=3)[features]", "<=", 0.5),
+        ),
         ("frechet_distance > 1", (None, "frechet_distance", ">", 1.0)),
     ],
 )
@@ -36,9 +39,11 @@ def test_conditions_are_read(text: str, parts: tuple[str | None, str, str, float
     assert (c.candidate, c.measure, c.sign, c.bound) == parts
 
 
-@pytest.mark.parametrize("text", ["", "fd", "fd = 12", "fd > ", "> 12", "fd > many", "fd > nan", "fd >> 1", "f d > 1"])
+@pytest.mark.parametrize(
+    "text", ["", "fd", "fd = 12", "fd > ", "> 12", "fd > many", "fd > nan", "fd >> 1", "f d > 1"]
+)
 def test_other_texts_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match='--fail-if: expected a measure.*"fd > 12"'):
+    with pytest.raises(UsageError, match=r'--fail-if: expected a measure.*"fd > 12"'):
         condition_of(text)
 
 
@@ -89,7 +94,9 @@ def test_a_published_value_can_be_named(found: assay.Comparison) -> None:
 def test_what_will_not_be_there_is_refused_before_the_work(found: assay.Comparison) -> None:
     known = {"fd": "frechet_distance", "precision": "precision"}
     refuse_unknown([condition_of("late: frechet_distance[x] > 1")], known, ["late"])
-    with pytest.raises(UsageError, match=r"presicion is not measured \(did you mean 'precision'\?\); measured are fd"):
+    with pytest.raises(
+        UsageError, match=r"presicion is not measured \(did you mean 'precision'\?\); measured are fd"
+    ):
         refuse_unknown([condition_of("presicion > 1")], known, ["late"])
     with pytest.raises(UsageError, match=r"no candidate is called 'lat' \(did you mean 'late'\?\)"):
         refuse_unknown([condition_of("lat: fd > 1")], known, ["late"])

@@ -64,7 +64,9 @@ def compared(shift: float = 0.0) -> assay.Comparison:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_eight_processes_write_at_once_and_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "new" / "history.sqlite"
-    done = subprocess.run([sys.executable, "-c", WRITERS, str(path)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", WRITERS, str(path)], capture_output=True, text=True, timeout=300
+    )
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
     runs = History(path).runs()
     assert sorted((run.features, run.seed) for run in runs) == [
@@ -115,7 +117,7 @@ def test_what_is_no_number_comes_back_as_none(history: History) -> None:
     assert remember(replace(found, rows=(broken,)), {}, {}) == 2
     estimate = history.run(2).values[0].estimate
     assert math.isnan(estimate.value) and estimate.low == -math.inf
-    assert math.isnan(history.comparison(2).rows[0].estimate.value)
+    assert math.isnan(history.comparison(2)[0].rows[0].estimate.value)
 
 
 def test_python_adds_nothing_unless_it_is_asked_to(history: History) -> None:
@@ -189,8 +191,10 @@ def test_a_migration_that_fails_changes_nothing(history: History, monkeypatch: p
     step = "ALTER TABLE run ADD COLUMN mood TEXT; UPDATE nowhere SET mood = 'fine'"
     with monkeypatch.context() as patched:
         patched.setattr(schema, "MIGRATIONS", MappingProxyType({**schema.MIGRATIONS, 1: step}))
+        before = history.path.read_bytes()
         with pytest.raises(DataError, match="no such table: nowhere"):
             history.runs()
+        assert history.path.read_bytes() == before
     assert [run.id for run in history.runs()] == [1]
     compared()
     assert history.run("last").id == 2
@@ -221,8 +225,16 @@ def test_a_database_of_another_program_is_left_alone(history: History) -> None:
 
 
 def test_a_home_that_cannot_be_written_is_a_warning(history: History) -> None:
-    history.path.parent.write_text("a file where the folder should be")
-    with pytest.warns(UserWarning, match="not in the history: .* set ASSAY_HOME to a folder that can be") as told:
+    history.path.mkdir(parents=True)  # a folder where the file should be
+    way_out = r"not in the history: .* cannot be written: .* set ASSAY_HOME to a folder that can be"
+    with pytest.warns(UserWarning, match=way_out) as told:
+        assert compared().rows
+    assert len(told) == 1
+
+
+def test_a_file_where_the_home_should_be_is_a_warning(history: History) -> None:
+    history.path.parent.write_text("not a folder")
+    with pytest.warns(UserWarning, match="not in the history: .*home") as told:
         assert compared().rows
     assert len(told) == 1
 

@@ -226,3 +226,11 @@ def test_bytes_are_the_file(normal, tmp_path):
     ):
         with pytest.raises(DataError, match="the reference"):
             from_bytes(bad)
+
+
+@pytest.mark.parametrize("read", [load_reference, lambda url: merge_files([url])])
+def test_a_url_is_no_file(read):
+    with pytest.raises(
+        UsageError, match=r"^https://host/x\.npz: references are read from files on a disk only"
+    ):
+        read("https://user:hunter2@host/x.npz?token=secret")

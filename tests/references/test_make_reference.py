@@ -179,7 +179,7 @@ def test_whatever_compare_takes():
     expected = make_reference(array_images(pixels), features="pixels:2")
     for given in (images(12), data, DataLoader(data, batch_size=5)):
         close(make_reference(given, features="pixels:2").moments["features"], expected.moments["features"])
-    with pytest.raises(UsageError, match="given: expected a path, .* got int"):
+    with pytest.raises(UsageError, match=r"given: expected a path, .* got int"):
         make_reference(3)
     with pytest.raises(UsageError, match="given: Reference holds statistics already"):
         make_reference(expected)
@@ -187,7 +187,7 @@ def test_whatever_compare_takes():
 
 def test_ready_features_are_of_no_protocol():
     with pytest.raises(
-        UsageError, match="protocol: says how images are turned into features, but .* already"
+        UsageError, match=r"protocol: says how images are turned into features, but .* already"
     ):
         make_reference(torch.randn(9, 3), protocol="fid")
 

@@ -104,6 +104,27 @@ def test_pictures_stop_at_the_budget_the_least_important_first(
     assert "pictures were left out" in page and "no picture" in page
 
 
+class Lazy:
+    """As many large thumbnails as are asked for."""
+
+    def __len__(self) -> int:
+        return 50_000
+
+    def __getitem__(self, row: int) -> bytes:
+        return b"\xff\xd8\xff" + row.to_bytes(4, "big") * 2250
+
+
+def test_fifty_thousand_large_thumbnails_give_less_than_25_megabytes(full: Comparison) -> None:
+    n = 50_000
+    features = torch.randn(n, 2, generator=torch.Generator().manual_seed(0))
+    names = [f"a/folder/of/images/{k:06}.png" for k in range(n)]
+    sets = tuple(
+        replace(one, features=features + k, names=names, thumbnails=Lazy()) for k, one in enumerate(full.sets)
+    )
+    size = len(as_page(replace(full, sets=sets)).encode())
+    assert 19e6 < size < 25e6
+
+
 def test_bytes_that_are_no_picture_are_not_carried(full: Comparison) -> None:
     sets = tuple(replace(one, thumbnails=[b"", b"<svg onload=alert(1)>"] * 30) for one in full.sets)
     assert data_of(as_page(replace(full, sets=sets)))["pictures"] == []

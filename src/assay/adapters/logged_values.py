@@ -45,7 +45,8 @@ def logged_values(found: Comparison, prefix: str = "assay/") -> dict[str, float]
             keep([*before, own + ending, *([row.group] if row.group is not None else [])], value)
     for one in found.published:
         before = [one.candidate] if len(candidates) > 1 else []
-        keep([*before, one.name or f"like {one.standard}"], one.value)
+        if one.value is not None:
+            keep([*before, one.name or f"like {one.standard}"], one.value)
     return values
 
 

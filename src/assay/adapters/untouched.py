@@ -60,8 +60,8 @@ def bare(model: nn.Module) -> nn.Module:
 
 
 def _is_sharded(model: nn.Module) -> bool:
-    if any(type(part).__name__.startswith(("FSDP", "FullyShardedDataParallel")) for part in model.modules()):
-        return True
-    return any(
-        hasattr(parameter, "device_mesh") or hasattr(parameter, "ds_id") for parameter in model.parameters()
+    kinds = {base.__name__ for part in model.modules() for base in type(part).__mro__}
+    # Told by name, as importing them takes long; DTensor and DeepSpeed add these attributes to a parameter.
+    return bool(kinds & {"FSDPModule", "FullyShardedDataParallel"}) or any(
+        hasattr(parameter, name) for parameter in model.parameters() for name in ("device_mesh", "ds_id")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from ..errors import UsageError
 from .arguments import listed, made_by_name
 from .conditions import conditions_for
 from .printing import pipe_width, plain_warnings
@@ -76,6 +77,11 @@ def command() -> Any:
             metavar="FILE",
             help="Write it as one HTML file, with the samples to look at; explains, too.",
         ),
+        maps: bool = Option(
+            False,
+            "--maps",
+            help="In the report: heat maps of the samples shown. Takes about a second a sample.",
+        ),
         skip_bad: bool = Option(
             False, "--skip-bad", help="Leave out images that cannot be read, and say so."
         ),
@@ -113,10 +119,13 @@ def command() -> Any:
         from ..fail_if import failures
         from ..report.progress import showing
         from ..report.table import print_comparison
+        from ..report_maps import report_maps
         from ..scale.ranks import is_first, joined
 
         target = writable_target(json, "--json")
         page = writable_target(report, "--report")
+        if maps and page is None:
+            raise UsageError("--maps: is for a report; give --report FILE, too")
         named = made_by_name(generated, samples, value_range)
         wanted = None if measures is None else listed(measures)
         conditions = conditions_for(
@@ -159,7 +168,7 @@ def command() -> Any:
             if target is not None:
                 found.to_json(target)
             if page is not None:
-                found.to_html(page)
+                found.to_html(page, maps=report_maps(found) if maps else None)
             print_comparison(found, Console(highlight=False, emoji=False, markup=False, **pipe_width()))
         failed = failures(conditions, found, fail_on or "value")
         if failed:

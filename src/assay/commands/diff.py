@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UsageError
+from ..printable import printable
 from .history import number_of
 
 
@@ -40,11 +41,11 @@ def command() -> Any:
             history, run_a, run_b, candidate_a=of_a or first, candidate_b=of_b or second, level=level
         )
         for each in found.differences:
-            print(sentence(each))
+            print(printable(sentence(each)))
         for name, reason in found.refused:
             print(f"{name}: not compared: {reason}")
         used = found.differences[0].estimate.level
-        print(f"{100 * used:g}% intervals of {found.b} minus {found.a}, against {run_a.real.name}")
+        print(printable(f"{100 * used:g}% intervals of {found.b} minus {found.a}, against {run_a.real.name}"))
         return 0
 
     # the annotations are text, and typer looks their names up in this module, which has not imported typer

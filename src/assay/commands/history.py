@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, UsageError
+from ..printable import printable
 from .printing import pipe_width
 from .targets import writable_target
 
@@ -118,7 +119,7 @@ def _list(kept: History, runs: Sequence[Run], console: Console) -> None:
             title, overflow="fold", no_wrap=numbers, justify="right" if title == "run" else "left"
         )
     for row in listed_rows(runs):
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     with console.capture() as printed:
         console.print(table)
     for line in printed.get().splitlines():  # columns are filled with spaces up to their ends
@@ -133,8 +134,9 @@ def _show(kept: History, runs: Sequence[Run], asked: str, console: Console) -> N
     if not runs:
         raise UsageError(f"run {asked} is not like that: leave out the other options")
     (run,) = runs
-    console.print(Text(f"run {run.id}, {_when(run)}: {shlex.join(run.command)}"), soft_wrap=True)
-    print_comparison(kept.comparison(run.id), console)
+    console.print(Text(printable(f"run {run.id}, {_when(run)}: {shlex.join(run.command)}")), soft_wrap=True)
+    found, explained = kept.comparison(run.id)
+    print_comparison(found, console, explained)
 
 
 def _plot(
@@ -157,7 +159,7 @@ def _plot(
         if not legible(lines, console.encoding or "ascii"):
             lines = text_drawing(found, console.width, ASCII)
         for line in lines:
-            console.out(line, highlight=False)
+            console.out(printable(line), highlight=False)
     else:
         try:
             write_whole(file, svg_drawing(found).encode())
@@ -178,7 +180,7 @@ def _forget(kept: History, numbers: Sequence[str], dry_run: bool) -> int:
         if not dry_run:
             kept.forget(run.id)
         verb = "would be forgotten" if dry_run else "forgotten"
-        print(f"{what}: {verb}, {values} with what later differences need of them")
+        print(printable(f"{what}: {verb}, {values} with what later differences need of them"))
     if dry_run:
         print("images, kept features and reports would stay as they are")
     return 0

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from ..errors import DataError, UsageError
 from ..measure import Measure
 from ..measure_by_name import printed_name
@@ -77,6 +79,7 @@ def reference_set(reference: Reference, name: str) -> ReferenceSet:
         total=0 if count is None else round(count),
         unit="samples",
         exact=exact,
+        positions=None if features is None or origin.left_out != 0 else torch.arange(len(features)),
     )
     named = origin.extractor is not None or origin.version is not None
     return ReferenceSet(

@@ -16,6 +16,20 @@ from ..measure import Measure
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Some of the pictures of a set, under the numbers that their rows have here."""
+
+    pictures: Any
+    rows: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Any:
+        return self.pictures[self.rows[row]]
+
+
+@dataclass(frozen=True)
 class ComparedSet:
     """One side of a comparison as numbers.
 
@@ -69,6 +83,7 @@ class ComparedSet:
             return None if tensor is None else tensor[chosen.to(tensor.device)]
 
         names, labels = self.names, self.labels
+        pictures = None if self.thumbnails is None else Chosen(self.thumbnails, tuple(chosen.tolist()))
         return replace(
             self,
             features=taken(self.features),
@@ -78,7 +93,7 @@ class ComparedSet:
             names=None if names is None else [names[int(row)] for row in chosen],
             labels=None if labels is None else labels[chosen.numpy()],
             facts={name: t[chosen.to(t.device)] for name, t in self.facts.items()},
-            thumbnails=None,
+            thumbnails=pictures,
             exact={},
         )
 
@@ -124,7 +139,7 @@ def in_pairs(sets: Sequence[ComparedSet]) -> list[ComparedSet]:
     for one in sets:
         if one.positions is None:
             raise DataError(
-                f"paired: images were left out of {one.name}, and it does not say which; give the images"
+                f"paired: {one.name} does not say whether images were left out of it, and which; give the images"
             )
         where.append(one.positions.tolist())
     everywhere = set.intersection(*map(set, where))

@@ -17,6 +17,7 @@ from assay.data.labels import CodedLabels, coded
 from assay.data.names import RowNames, shown
 from assay.data.source import ImageSource
 from assay.data.stored_file import StoredFile, as_binary_file, signature_of
+from assay.data.urls import refuse_url
 from assay.errors import DataError, UsageError
 
 MAX_UNPACKED = 2 << 30  # bytes of a compressed array, which has to be held whole
@@ -102,6 +103,7 @@ def open_npy(file: StoredFile) -> ImageSource:
     header = npy_header(file)
     where = file.location
     if header.dtype.kind == "f" and len(header.shape) == 2:
+        refuse_url(where, "features")
         raise UsageError(f"{where} holds {header}, which are features, not images: use load_features")
     _check_pixels(header, where)
     if header.begin + header.size > file.size:

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 from ..comparison import Comparison, Difference, Floor, Published, Row
 from ..estimate import Estimate
 from ..note import Note
+from ..report.explained import explained_lines
 
 T = TypeVar("T")
 
 
 def as_text(found: Comparison) -> str:
-    """The comparison without its samples, as JSON; unlike in files for others, NaN and infinity are kept."""
+    """The comparison as JSON, of its samples what is said in words; unlike in files for others, NaN is kept."""
     parts = {
         "rows": _all(found.rows),
         "aims": _all(found.aims),
@@ -25,6 +26,7 @@ def as_text(found: Comparison) -> str:
         "classes": _all(found.classes),
         "published": _all(found.published),
         "settings": dict(found.settings),
+        "explained": explained_lines(found),
     }
     return json.dumps(parts)
 
@@ -42,6 +44,11 @@ def from_text(text: str) -> Comparison:
         published=tuple(_published(each) for each in parts["published"]),
         settings=parts["settings"],
     )
+
+
+def explained_of(text: str) -> list[tuple[str, list[str]]]:
+    """What the text that `as_text` wrote says of samples and groups: headings with their lines."""
+    return [(heading, list(lines)) for heading, lines in json.loads(text).get("explained", ())]
 
 
 def _all(found: Sequence[Any]) -> list[dict[str, Any]]:

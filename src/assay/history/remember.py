@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ..comparison import Comparison, Row
-from ..errors import DataError, MissingExtra
+from ..errors import DataError, MissingExtra, UsageError
 from ..trace import Kept
 from .command_line import command_line
 from .content import content_of
@@ -41,7 +41,7 @@ def remember(
         values = [(_value(row), kept.get((row.candidate, row.name))) for row in found.rows]
         values += [(_value(row), None) for row in found.classes]
         return where.add(_run(found), inputs, values)
-    except (DataError, MissingExtra) as error:
+    except (DataError, UsageError, MissingExtra) as error:
         reason = str(error)
     except Exception as error:  # the numbers are there and must reach who waits for them
         reason = f"{type(error).__name__}: {error}"

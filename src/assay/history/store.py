@@ -21,7 +21,7 @@ from ..errors import DataError, UsageError
 from ..home import home_folder
 from ..trace import Kept
 from ..written_whole import written_whole
-from .record import from_text
+from .record import explained_of, from_text
 from .rows import blob, numbers, run_of, single
 from .schema import migrate, newest, version_of
 from .stored import Run
@@ -105,12 +105,12 @@ class History:
                 raise UsageError(f"the history has no run {number}: {there}")
             return run_of(connection, row)
 
-    def comparison(self, number: int) -> Comparison:
-        """What the run found, as it was found."""
+    def comparison(self, number: int) -> tuple[Comparison, list[tuple[str, list[str]]]]:
+        """What the run found, without its samples; and what was said of them, headings with their lines."""
         with self._reading() as connection:
             assert connection is not None
             (text,) = connection.execute("SELECT comparison FROM run WHERE id = ?", (number,)).fetchone()
-        return from_text(text)
+        return from_text(text), explained_of(text)
 
     def kept(self, key: int) -> Kept | None:
         """What was kept of a value; None where nothing was."""

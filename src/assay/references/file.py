@@ -243,7 +243,9 @@ def _origin(source: str, header: Mapping[str, str]) -> Origin:
         )
         left_out = int(header["left_out"]) if "left_out" in header else None
     except (ValueError, TypeError) as error:
-        raise DataError(f"{source}: damaged reference file (its list of shards or its left_out: {error})") from None
+        raise DataError(
+            f"{source}: damaged reference file (its list of shards or its left_out: {error})"
+        ) from None
     return Origin(
         extractor=header.get("extractor"),
         fingerprint=header.get("fingerprint"),

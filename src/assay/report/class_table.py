@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..comparison import Comparison, Row
-from ..printable import printable
 from .columns import Line
 from .numbers import value_and_interval
 
@@ -34,7 +33,7 @@ def _of_candidate(candidate: str, rows: Sequence[Row], arrows: Mapping[str, str]
     for label, own in by_class.items():
         counts = {row.estimate.n_x if row.estimate.n_y is None else row.estimate.n_y for row in own.values()}
         values = (value_and_interval(own[name].estimate)[0] if name in own else "-" for name in arrow)
-        lines.append(Line(f"  {printable(label)}", (f"{max(c or 0 for c in counts):,.0f}", *values)))
+        lines.append(Line(f"  {label}", (f"{max(c or 0 for c in counts):,.0f}", *values)))
     return lines
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from ..printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,9 +21,13 @@ class Line:
 
 
 def print_lines(lines: Sequence[Line], console: Console) -> None:
-    """Numbers in columns, as narrow as they are; a name too long for what is left of the line has its own."""
+    """Numbers in columns, as narrow as they are; a name too long for what is left of the line has its own.
+
+    Names may hold what classes and files are called: what is none to look at is spelled out.
+    """
     from rich.text import Text
 
+    lines = [replace(line, name=printable(line.name)) for line in lines]
     columns = max(len(line.cells) for line in lines)
     widths = [max(len(line.cells[k]) for line in lines if len(line.cells) > k) for k in range(columns)]
     longest = max(len(line.name) for line in lines if line.cells)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..comparison import Comparison, Floor, Row
@@ -35,8 +35,13 @@ def as_text(found: Comparison, width: int = PLAIN_WIDTH) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
-def print_comparison(found: Comparison, console: Console) -> None:
-    """The table, then which candidate is better and why, then the notes, as wide as the console is."""
+def print_comparison(
+    found: Comparison, console: Console, explained: Sequence[tuple[str, list[str]]] | None = None
+) -> None:
+    """The table, then which candidate is better and why, then the notes, as wide as the console is.
+
+    `explained` is what is said of samples and groups, where the comparison has them no more.
+    """
     from rich.text import Text
 
     unicode = "utf" in (console.encoding or "").lower()
@@ -46,7 +51,8 @@ def print_comparison(found: Comparison, console: Console) -> None:
         if lines:
             console.print()
             print_lines(lines, console)
-    for heading, sentences in [*decisions(found), *explained_lines(found)]:
+    explained = explained_lines(found) if explained is None else explained
+    for heading, sentences in [*decisions(found), *explained]:
         console.print()
         console.print(Text(printable(heading), style="bold"))
         for line in sentences:

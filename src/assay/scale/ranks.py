@@ -174,6 +174,9 @@ def joined(*, dead_after: float = DEAD_AFTER) -> Iterator[None]:
             watch.end()
             with contextlib.suppress(Exception):
                 dist.destroy_process_group()
+        else:  # the group made here beside the one that was there: its threads and sockets go with it
+            with contextlib.suppress(Exception):
+                dist.destroy_process_group(ranks._group)
 
 
 def _world() -> int:

@@ -145,3 +145,13 @@ def test_broken_images_are_left_out_when_asked(clip, scene):
     assert found.prompts == (PROMPTS[0], PROMPTS[2], PROMPTS[3]) and len(found.values) == 3
     with pytest.raises(DataError, match=r"b\.png"):
         clip_scores(folder, file, features=f"transformers:{clip[0]}", device="cpu")
+
+
+def test_nothing_is_kept_without_the_cache(command, clip, scene, tmp_path, monkeypatch):
+    from assay.features.cache import kept
+
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    folder, file, _, _ = scene
+    asked = [folder, file, "--features", f"transformers:{clip[0]}", "--device", "cpu", "-q"]
+    assert command(*asked, "--no-cache").exit_code == 0 and kept() == []
+    assert command(*asked).exit_code == 0 and len(kept()) == 1

@@ -79,11 +79,12 @@ def galleries_section(found: Comparison, chosen: Sequence[Chosen], album: Album)
     if not chosen:
         return None
     names = names_of(found.sets)
+    titles = short_names([each.measure for each in chosen])
     panels = []
     for candidate in dict.fromkeys(each.candidate for each in chosen):
         inner = [
             (
-                each.measure,
+                titles[each.measure],
                 together(
                     [
                         *(gallery_html(gallery, album, names) for gallery in each.galleries),
@@ -104,6 +105,12 @@ def galleries_section(found: Comparison, chosen: Sequence[Chosen], album: Album)
     )
 
 
+def short_names(measures: Sequence[str]) -> dict[str, str]:
+    """Printed name -> the same without the feature space, where all are of one."""
+    one_space = len({name.partition("[")[2] for name in measures}) == 1
+    return {name: name.partition("[")[0] if one_space else name for name in measures}
+
+
 def _map_toggle(album: Album) -> Html:
     if not album.maps:
         return Html("")
@@ -122,7 +129,7 @@ def _gallery(
 
 def signed(value: float) -> str:
     """Three digits and always a sign."""
-    text = shown(value, None) if abs(value) >= 1e4 or value == 0 else f"{value:#.3g}"
+    text = shown(value, None) if abs(value) >= 1e4 or value == 0 else f"{value:#.3g}".rstrip(".")
     return text if value <= 0 else f"+{text}"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +44,18 @@ def _card(explained: Sequence[Explanation]) -> Html:
     ]
     pooled = np.concatenate([values for _, values, _ in drawn])
     low, high = np.quantile(pooled, [TAIL, 1 - TAIL]).tolist()
-    scale = scale_of([min(low, 0.0), max(high, 0.0)])
+    rough = scale_of([min(low, 0.0), max(high, 0.0)])
+    width = (rough.high - rough.low) / BINS
+    # zero is an edge: no bar has samples of both kinds
+    first, last = math.floor(rough.low / width + 1e-9), math.ceil(rough.high / width - 1e-9)
+    edges: NDArray[np.float64] = np.multiply(width, np.arange(first, last + 1), dtype=np.float64)
+    scale = Scale(float(edges[0]), float(edges[-1]))
     lines = [
         element(
             "div",
             {"class": "histogram"},
             element("span", {"class": "who", "title": who}, who),
-            _histogram(values, scale, each.direction == "lower is better", who),
+            _histogram(values, edges, scale, each.direction == "lower is better", who),
         )
         for who, values, each in drawn
     ]
@@ -66,23 +73,25 @@ def _card(explained: Sequence[Explanation]) -> Html:
     )
 
 
-def _histogram(values: NDArray[np.float32], scale: Scale, worse_up: bool, who: str) -> Html:
-    clipped = np.clip(values.astype(np.float64), scale.low, scale.high)
-    counts, edges = np.histogram(clipped, bins=BINS, range=(scale.low, scale.high))
-    top = max(int(counts.max()), 1)
+def _histogram(
+    values: NDArray[np.float32], edges: NDArray[np.float64], scale: Scale, worse_up: bool, who: str
+) -> Html:
+    clipped = np.clip(values.astype(np.float64), edges[0], edges[-1])
+    counts, sums = (np.histogram(clipped, edges, weights=w)[0].tolist() for w in (None, clipped))
+    top = max(counts)
     bars = []
-    for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+    for count, total, (start, end) in zip(counts, sums, pairwise(edges.tolist()), strict=True):
         if count == 0:
             continue
         height = max(1.0, (HEIGHT - 4) * count / top)
-        worse = (0.5 * (left + right) > 0) == worse_up
-        x, width = scale.at(left), scale.at(right) - scale.at(left)
-        title = element("title", {}, f"{count:,} samples from {left:.3g} to {right:.3g}")
+        worse = total > 0 if worse_up else total < 0
+        x, wide = scale.at(start), scale.at(end) - scale.at(start)
+        title = element("title", {}, f"{count:,} samples from {start:.3g} to {end:.3g}")
         bar = element(
             "rect",
             {
                 "class": "worse" if worse else "better",
-                "x": f"{x:.2f}%", "width": f"{max(width - 0.25, 0.1):.2f}%",
+                "x": f"{x:.2f}%", "width": f"{max(wide - 0.25, 0.1):.2f}%",
                 "y": f"{HEIGHT - height:.1f}", "height": f"{height:.1f}",
             },
         )  # fmt: skip

@@ -41,7 +41,7 @@ def scale_of(numbers: Iterable[float], *, zero: bool = False) -> Scale:
     return Scale(low, high)
 
 
-def ticks(scale: Scale, about: int = 4) -> list[tuple[float, str]]:
+def ticks(scale: Scale, about: int = 5) -> list[tuple[float, str]]:
     """Round numbers within the scale, each with its label."""
     width = scale.high - scale.low
     step = 10.0 ** math.floor(math.log10(width / about))
