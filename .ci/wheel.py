@@ -25,11 +25,12 @@ def main() -> None:
     heavy = {"PIL", "rich", "typer", "onnx", "onnxruntime", "hypothesis", "torchmetrics"} & set(sys.modules)
     assert not heavy, f"import assay pulled in {heavy}"
 
-    x, y = torch.randn(200, 8), torch.randn(200, 8)
+    x, y, held_out = torch.randn(200, 8), torch.randn(200, 8), torch.randn(200, 8)
     for name in assay.sets.__all__:
         measure = getattr(assay.sets, name)
         if isinstance(measure, assay.Measure):
-            sets = (x.softmax(1),) if measure.domain == "probabilities" else (x, y)[-len(measure.sides) :]
+            some = {1: (y,), 2: (x, y), 3: (x, y, held_out)}[len(measure.sides)]
+            sets = (x.softmax(1),) if measure.domain == "probabilities" else some
             assert torch.isfinite(measure(*sets)), name
     print(f"assay {assay.__version__}: measures of tensors work without extras")
 
