@@ -22,7 +22,10 @@ HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
 CASES: dict[str, tuple[tuple[str, ...], int]] = {
     # name: contenders, images in both folders together
-    "inception": (("assay, legacy-pytorch", "pytorch-fid", "assay, legacy-tensorflow", "torch-fidelity"), 500),
+    "inception": (
+        ("assay, legacy-pytorch", "pytorch-fid", "assay, legacy-tensorflow", "torch-fidelity"),
+        500,
+    ),
     "lite0": (("assay", "eager PyTorch, same reader"), 1000),
     "again": (("assay", "assay, second run"), 2000),
 }
@@ -33,7 +36,9 @@ def folders(root: Path, count: int) -> tuple[str, str]:
     for name in ("real", "late"):
         (root / name).mkdir()
         with zipfile.ZipFile(EXAMPLES / f"{name}.zip") as archive:
-            for k, member in enumerate(sorted(n for n in archive.namelist() if n.endswith(".png"))[: count // 2]):
+            for k, member in enumerate(
+                sorted(n for n in archive.namelist() if n.endswith(".png"))[: count // 2]
+            ):
                 (root / name / f"{k:05d}.png").write_bytes(archive.read(member))
     return str(root / "real"), str(root / "late")
 
@@ -57,7 +62,9 @@ def _pytorch_fid(real: str, late: str, weights: str) -> float:
     state = torch.load(weights, weights_only=True)
     package.load_state_dict_from_url = lambda *_, **__: state
     # what its own command takes by default here
-    return float(calculate_fid_given_paths([real, late], 50, "cpu", 2048, num_workers=min(os.cpu_count() or 1, 8)))
+    return float(
+        calculate_fid_given_paths([real, late], 50, "cpu", 2048, num_workers=min(os.cpu_count() or 1, 8))
+    )
 
 
 def _torch_fidelity(real: str, late: str, weights: str) -> float:

@@ -171,7 +171,6 @@ def folder_table(content: dict[str, Any]) -> str:
     return "\n".join(out)
 
 
-
 def protocol_table(rows: list[dict[str, Any]]) -> str:
     """Each package on each set of images."""
     compared = [r for r in rows if "peer" in r]

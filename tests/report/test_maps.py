@@ -31,5 +31,7 @@ def test_what_has_no_maps_is_said() -> None:
     with pytest.raises(UsageError, match="need the images of all sets"):
         report_maps(compare(rows, {"a": rows + 1}, measures="kd", explain=True))
     found = compare(REAL, {"made": MADE}, features="pixels:4", measures="precision", explain=True)
-    with pytest.raises(UsageError, match="are of kernel_distance, frechet_distance, cmmd; measure one of them"):
+    with pytest.raises(
+        UsageError, match="are of kernel_distance, frechet_distance, cmmd; measure one of them"
+    ):
         report_maps(found)
