@@ -165,7 +165,7 @@ def test_pairs_narrow_the_interval_of_reconstructions() -> None:
 
 def test_pairs_of_sets_that_lost_some_are_refused() -> None:
     lost = replace(made(REAL), skipped=(Unreadable("a.png", "truncated"),))
-    with pytest.raises(DataError, match="images were left out of real, and it does not say which"):
+    with pytest.raises(DataError, match="real does not say whether images were left out of it, and which"):
         compare(lost, {"same": lost}, measures="fd", paired=True)
 
 

@@ -366,7 +366,8 @@ def test_a_full_disk_is_one_clear_error_and_what_was_kept_stays(folder, home, mo
 
 
 def test_a_home_that_cannot_be_written_is_a_warning(folder, home, monkeypatch):
-    home.write_text("a file where the folder should be")
+    home.mkdir(exist_ok=True)
+    (home / "features").write_text("a file where the folder should be")
     extractor, asked = counting()
     with pytest.warns(UserWarning, match=r"cannot be written \(.*\): features are not kept") as told:
         found = of(open_images(folder), extractor)

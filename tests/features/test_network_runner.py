@@ -143,8 +143,8 @@ def test_float32_switches_come_back_as_they_were():
 
 
 def test_a_folder_that_cannot_be_written_costs_a_warning_only(monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
+    (tmp_path / "networks").write_text("in the way")
     with pytest.warns(UserWarning, match="cannot be written .* set ASSAY_HOME"):
         assert kept_bytes("a", lambda: b"made") == b"made"
 

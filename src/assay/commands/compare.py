@@ -136,6 +136,7 @@ def command() -> Any:
             held_out=held_out is not None,
             candidates=named,
         )
+        status = 0
         with plain_warnings(), joined():
             with showing(quiet or not is_first()) as progress:
                 found = compare_sets(
@@ -170,11 +171,11 @@ def command() -> Any:
             if page is not None:
                 found.to_html(page, maps=report_maps(found) if maps else None)
             print_comparison(found, Console(highlight=False, emoji=False, markup=False, **pipe_width()))
-        failed = failures(conditions, found, fail_on or "value")
-        if failed:
-            print(f"failed: {'; '.join(failed)}", file=sys.stderr, flush=True)
-            return FAILED
-        return 0
+            failed = failures(conditions, found, fail_on or "value")
+            if failed:
+                print(f"failed: {'; '.join(failed)}", file=sys.stderr, flush=True)
+                status = FAILED
+        return status
 
     # the annotations are text, and typer looks their names up in this module, which has not imported typer
     return compare

@@ -201,7 +201,8 @@ def sampler_by_name(
     found: Any = _module(place)
     for part in name.split("."):
         if not hasattr(found, part):
-            known = [k for k in dir(found) if callable(getattr(found, k, None)) and not k.startswith("_")][:8]
+            named = getattr(found, "__dict__", {})
+            known = [k for k, v in named.items() if callable(v) and not k.startswith("_")][:8]
             raise UsageError(f"{place} has no {name!r}; it has {', '.join(known) or 'no functions'}")
         found = getattr(found, part)
     if isinstance(found, ImageSource):
