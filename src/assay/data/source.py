@@ -22,8 +22,8 @@ class ImageSource:
     names: one stable identifier an image, relative to the root (`"dogs/0001.png"`), the same
         on every machine.
     description: what the set is, for messages and reports (`"folder samples"`); never holds a credential.
-    read: index -> the image as it is stored: the bytes of its file, whose kind its name's suffix tells, or uint8
-        (H, W, 3) pixels. Raises `UnreadableImage`. May be called from several threads at once, in any order.
+    read: index -> the image as it is stored: the bytes of its file, whose kind the bytes tell, or uint8 (H, W, 3)
+        pixels. Raises `UnreadableImage`. May be called from several threads at once, in any order.
     labels: a class an image, where the source itself says them (a label column); folders are no labels until they
         are asked for.
     signature: changes whenever any image may have changed, and costs little to tell (names, sizes, times): with it a
