@@ -73,7 +73,7 @@ def figure_of(panels: Sequence[Panel], across: str = "") -> Any:
             ax.legend(fontsize="small", frameon=False)
     for ax in axes.flat[len(panels) :]:
         ax.remove()
-    figure._repr_png_ = partial(_as_png, figure)
+    figure._repr_png_ = partial(_as_png, figure)  # type: ignore[attr-defined, unused-ignore]
     return figure
 
 
