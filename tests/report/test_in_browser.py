@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,12 @@ def test_class_tables_sort(browser: Any, page: Path, full: Comparison) -> None:
 def test_pictures_appear(browser: Any, page: Path) -> None:
     browser.open(page)
     browser.run("document.querySelector('#samples img').scrollIntoView()")
-    for _ in range(50):
+    # pictures load lazily, off the page's own thread: on a busy machine that is seconds, not calls
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
         if browser.run("return document.querySelector('#samples img').naturalWidth") == 8:
             break
+        time.sleep(0.1)
     assert browser.run("return document.querySelector('#samples img').naturalWidth") == 8
 
 
