@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .gather import gather
 from .kernels import Kernel, cosine, linear, polynomial, rbf, squared_distance
 from .nearest import Nearest, nearest, pairs_within
 from .processes import all_reduce
@@ -14,6 +15,7 @@ __all__ = [
     "all_reduce",
     "bilinear",
     "cosine",
+    "gather",
     "linear",
     "nearest",
     "pairs_within",
