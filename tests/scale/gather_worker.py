@@ -83,7 +83,7 @@ agrees(summed, "sum")
 with torch.no_grad():
     assert not gather(whole(x[MINE])).requires_grad
 
-with pytest.raises(assay.UsageError, match="gradients: .*'none'"):
+with pytest.raises(assay.UsageError, match=r"gradients: .*'none'"):
     gather(x[MINE], gradients="none")  # type: ignore[arg-type]
 
 if world > 1:
@@ -94,7 +94,7 @@ if world > 1:
         "a number": x[0, 0] if rank else x[MINE],
     }
     for value in wrong.values():
-        with pytest.raises(assay.UsageError, match="rank 0: .*rank 1: "):
+        with pytest.raises(assay.UsageError, match=r"rank 0: .*rank 1: "):
             gather(value)
     pair = dist.new_group([0, 1])
     if rank < 2:

@@ -14,18 +14,15 @@ import importlib.metadata
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from assay.errors import DataError, MissingExtra, UsageError
+from assay.errors import DataError, MissingExtra
 from assay.features.extractor import Crop, Extractor, Outputs
-from assay.features.network_runner import Runner, channels_last, run_network
-from assay.features.resize import center_crop_box, resize_array, resize_tensor
+from assay.features.network_extractor import Preparation, built, network_extractor
+from assay.features.resize import Resize, resize_array, resize_tensor
 
 REVISION = 1  # raised when the features of an image change though the weights did not
 CROP_FRACTION = 0.875
@@ -202,33 +199,6 @@ def rename_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-class _FromImages(nn.Module):
-    """Float images (B, 3, H, W) in [0, 1] -> features (B, 1280), differentiable in the images."""
-
-    def __init__(self, network: EfficientNetLite, resolution: int, crop: Crop) -> None:
-        super().__init__()
-        self.network = network
-        self.resolution = resolution
-        self.crop = crop
-
-    def outputs(self, images: Tensor) -> Outputs:
-        """Features and logits of the same pass."""
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            raise UsageError(
-                "images must be floating-point (B, 3, H, W) with values in [0, 1], "
-                f"not {images.dtype} {tuple(images.shape)}"
-            )
-        if self.crop == "center":
-            top, left, side = center_crop_box(images.shape[2], images.shape[3], CROP_FRACTION)
-            images = images[:, :, top : top + side, left : left + side]
-        x = (resize_tensor(images, self.resolution) * 255.0 - MEAN) / DEVIATION
-        features, logits = self.network(x)
-        return Outputs(features, logits)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.outputs(images).features
-
-
 def efficientnet_lite(name: str, *, device: torch.device, crop: Crop | None = None) -> Extractor:
     """The extractor `name` (a key of `WEIGHTS`): 1280 pooled features and 1000 ImageNet logits in one pass.
 
@@ -250,34 +220,23 @@ def efficientnet_lite(name: str, *, device: torch.device, crop: Crop | None = No
     crop = "center" if crop is None else crop
 
     def network() -> EfficientNetLite:
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            module = EfficientNetLite(variant).float()  # whatever the default type is
+        module = built(lambda: EfficientNetLite(variant))
         module.load_state_dict(rename_state(torch.load(file, map_location="cpu", weights_only=True)))
         return module.requires_grad_(False)
 
-    def transform(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if crop == "center":
-            top, left, side = center_crop_box(image.shape[0], image.shape[1], CROP_FRACTION)
-            image = image[top : top + side, left : left + side]
-        return (resize_array(image, variant.resolution) - MEAN) / DEVIATION
-
-    identity = f"{name}|{weights.sha256}|{REVISION}|{crop}|{CROP_FRACTION}|{variant}|{MEAN}|{DEVIATION}"
-    fingerprint = hashlib.sha256(identity.encode()).hexdigest()
-
-    @cache
-    def runner() -> Runner:
-        return run_network(
-            network(), side=variant.resolution, key=f"{name}-{weights.sha256[:16]}-{REVISION}", device=device
-        )
-
-    def forward(batch: Tensor) -> Outputs:
-        features, logits = runner()(batch)
-        return Outputs(features, logits)
-
-    def torch_module() -> nn.Module:
-        return channels_last(_FromImages(network(), variant.resolution, crop), device)
-
-    return Extractor(name, HEAD, weights.license, fingerprint, transform, forward, torch_module)
+    # as the network was evaluated: not clipped after resizing
+    unclipped = Resize(resize_array, resize_tensor, "bicubic, antialiased, on floats")
+    return network_extractor(
+        name,
+        network=network,
+        named=Outputs,
+        preparation=Preparation(variant.resolution, crop, CROP_FRACTION, unclipped, "clean", MEAN, DEVIATION),
+        key=f"{name}-{weights.sha256[:16]}-{REVISION}",
+        identity=f"{name}|{weights.sha256}|{REVISION}|{crop}|{CROP_FRACTION}|{variant}|{MEAN}|{DEVIATION}",
+        dim=HEAD,
+        license=weights.license,
+        device=device,
+    )
 
 
 def _weights_file(weights: Weights) -> Path:

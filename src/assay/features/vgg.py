@@ -6,21 +6,17 @@ weights, so that these load as they are.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from functools import cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from assay.errors import UsageError
 from assay.features.extractor import Crop, Extractor, Outputs
-from assay.features.network_runner import Runner, channels_last, run_network
+from assay.features.network_extractor import Preparation, built, network_extractor
 from assay.features.published_name import extractor_name
-from assay.features.resize import Resize, center_crop_box, named_resize
+from assay.features.resize import named_resize
 from assay.features.weights import PUBLISHED, WeightFile, find_weights, load_weights
 
 REVISION = 1  # raised when the features of an image change though the weights did not
@@ -104,79 +100,32 @@ def vgg16(
     resize = DEFAULT_RESIZE if resize is None else resize
     rule = named_resize(resize)
     file = find_weights("vgg16", weights)
-    mean, deviation = (255 * np.array(t, dtype=np.float32)[:, None, None] for t in (MEAN, DEVIATION))
 
-    def network() -> Vgg16Network:
-        return vgg16_network(file)
-
-    def transform(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if crop == "center":
-            top, left, side = center_crop_box(image.shape[0], image.shape[1], 1.0)
-            image = image[top : top + side, left : left + side]
-        normalised: NDArray[np.float32] = (rule.array(image, SIDE) - mean) / deviation
-        return normalised
-
-    @cache
-    def runner() -> Runner:
-        return run_network(network(), side=SIDE, key=f"vgg16-{file.sha256[:16]}-{REVISION}", device=device)
-
-    def forward(batch: Tensor) -> Outputs:
-        features, logits = runner()(batch)
-        return Outputs(features, logits)
-
-    def torch_module() -> nn.Module:
-        if rule.tensor is None:
-            raise UsageError(f"resize {resize!r} rounds to bytes, which has no gradient: use clean")
-        return channels_last(_FromImages(network(), rule, crop), device)
-
-    identity = f"vgg16|{file.sha256}|{REVISION}|{crop}|{resize}|{MEAN}|{DEVIATION}"
-    return Extractor(
-        name=extractor_name(
+    return network_extractor(
+        extractor_name(
             "vgg16",
             file,
             resize=None if resize == DEFAULT_RESIZE else resize,
             crop=None if crop == "none" else crop,
         ),
+        network=lambda: vgg16_network(file),
+        named=Outputs,
+        preparation=Preparation(SIDE, crop, 1.0, rule, resize, _in_bytes(MEAN), _in_bytes(DEVIATION)),
+        key=f"vgg16-{file.sha256[:16]}-{REVISION}",
+        identity=f"vgg16|{file.sha256}|{REVISION}|{crop}|{resize}|{MEAN}|{DEVIATION}",
         dim=FEATURES,
         license=PUBLISHED["vgg16"].license if file.published else "unknown",
-        fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
-        transform=transform,
-        forward=forward,
-        torch_module=torch_module,
+        device=device,
     )
+
+
+def _in_bytes(of_unit: tuple[float, float, float]) -> tuple[float, float, float]:
+    red, green, blue = of_unit
+    return 255 * red, 255 * green, 255 * blue
 
 
 def vgg16_network(file: WeightFile) -> Vgg16Network:
     """The frozen network with the weights of a file; raises `DataError` where they are of another network."""
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        module = Vgg16Network().float()  # whatever the default type is
+    module = built(Vgg16Network)
     load_weights(module, file.path, "vgg16")
     return module.requires_grad_(False)
-
-
-class _FromImages(nn.Module):
-    """Float images (B, 3, H, W) in [0, 1] -> features (B, 4096), differentiable in the images."""
-
-    def __init__(self, network: Vgg16Network, rule: Resize, crop: Crop) -> None:
-        super().__init__()
-        self.network = network
-        self.rule = rule
-        self.crop = crop
-
-    def outputs(self, images: Tensor) -> Outputs:
-        """Features and logits of the same pass."""
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            raise UsageError(
-                "images must be floating-point (B, 3, H, W) with values in [0, 1], "
-                f"not {images.dtype} {tuple(images.shape)}"
-            )
-        if self.crop == "center":
-            top, left, side = center_crop_box(images.shape[2], images.shape[3], 1.0)
-            images = images[:, :, top : top + side, left : left + side]
-        assert self.rule.tensor is not None
-        mean, deviation = (images.new_tensor(t)[:, None, None] for t in (MEAN, DEVIATION))
-        x = (self.rule.tensor(images * 255.0, SIDE) / 255.0 - mean) / deviation
-        return Outputs(*self.network(x))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.outputs(images).features
