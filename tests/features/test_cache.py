@@ -18,7 +18,7 @@ Image = pytest.importorskip("PIL.Image")
 
 from assay.data import ImageSource, UnreadableImage, UnreadableImages, array_images, open_images  # noqa: E402
 from assay.errors import DataError, UsageError  # noqa: E402
-from assay.features import Outputs, extract, extract_shards, get_extractor, one_pass, spool  # noqa: E402  # noqa: E402
+from assay.features import Outputs, extract, extract_shards, get_extractor, one_pass, reading_ahead, spool  # noqa: E402
 from assay.features import cache as cache_file  # noqa: E402
 from assay.features import claims as claims_file  # noqa: E402
 from assay.features import content as content_file  # noqa: E402
@@ -431,7 +431,7 @@ def test_sizes_are_shown_as_disks_are_sold():
 
 
 def test_images_that_change_between_two_looks_are_an_error(monkeypatch):
-    monkeypatch.setattr(one_pass, "HELD_BYTES", 0)
+    monkeypatch.setattr(reading_ahead, "HELD_BYTES", 0)
     seen = []
 
     def read(index):

@@ -7,7 +7,6 @@ was cut off and went on, or was dealt to several processes.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -16,23 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assay.data import ImageSource, Progress, Unreadable
 from assay.data.batches import different_sizes
-from assay.data.decode import Raw, UnreadableImage, pixels_of
-from assay.data.facts import FACTS, facts_of
-from assay.data.names import shown
-from assay.errors import DataError
-from assay.features.cache import FullDisk, ShardCache, shown_bytes
+from assay.data.facts import FACTS
+from assay.features.cache import ShardCache
 from assay.features.claims import Claim
-from assay.features.content import content_of, digest_of, digest_of_failure, shard_key
+from assay.features.content import content_of, shard_key
 from assay.features.extractor import Extractor
 from assay.features.growing_shard import Growing, Prepared
+from assay.features.keeping import Keeping
+from assay.features.reading_ahead import NOTHING_READ, Read, Reader, changed
 from assay.features.shard import Shard
-from assay.features.thumbnails import thumbnail
 
-HELD_BYTES = 128 << 20  # of files that were read to be told apart and are not decoded yet
 ANOTHER_LOOK = 0.1  # seconds between two looks at what other runs are at
 
 FACTS_VERSION = ",".join(f"{name}:{np.dtype(dtype)}" for name, dtype in FACTS.items())
@@ -63,15 +58,6 @@ class Made:
 
 
 @dataclass(frozen=True)
-class _Read:
-    """An image whose bytes were looked at: `raw` is None where they are to be read again, or could not be."""
-
-    digest: bytes
-    raw: Raw | None
-    reason: str | None
-
-
-@dataclass(frozen=True)
 class _Image:
     """An image on its way."""
 
@@ -88,54 +74,6 @@ class _End:
     content: str
     claim: Claim | None
     unread: bool
-
-
-class _Reader:
-    """Reads images in threads to tell them apart, and holds what it read, within bounds, until it is decoded."""
-
-    def __init__(self, source: ImageSource, transform: Callable[..., NDArray[np.float32]]) -> None:
-        self._source = source
-        self._transform = transform
-        self._held = 0
-        self._lock = threading.Lock()
-        self.decode_only = False  # a pass that fails already is only to name what else cannot be read
-
-    def read(self, index: int) -> _Read:
-        try:
-            raw = self._source.read(index)
-        except UnreadableImage as error:
-            return _Read(digest_of_failure(error.reason), None, error.reason)
-        size = len(raw) if isinstance(raw, bytes) else raw.nbytes
-        with self._lock:
-            hold = self._held + size <= HELD_BYTES
-            self._held += size if hold else 0
-        return _Read(digest_of(raw), raw if hold else None, None)
-
-    def let_go(self, read: _Read) -> None:
-        if read.raw is not None:
-            with self._lock:
-                self._held -= len(read.raw) if isinstance(read.raw, bytes) else read.raw.nbytes
-
-    def prepare(self, index: int, read: _Read) -> Prepared | Unreadable | None:
-        """What the network and the shard want of an image; None where only its being readable counts."""
-        name = self._source.names[index]
-        if read.reason is not None:
-            return Unreadable(name, read.reason)
-        try:
-            raw = read.raw
-            if raw is None:
-                raw = self._source.read(index)
-                if digest_of(raw) != read.digest:
-                    raise _changed(self._source, name)
-            pixels = pixels_of(raw, name)
-        except UnreadableImage as error:
-            # Not the exception itself: its traceback would keep the frames, and their pixels, alive.
-            return Unreadable(error.name, error.reason)
-        finally:
-            self.let_go(read)
-        if self.decode_only:
-            return None
-        return Prepared(self._transform(pixels), facts_of(raw, pixels), thumbnail(pixels))
 
 
 def one_pass(
@@ -160,9 +98,9 @@ def one_pass(
     Closing the generator ends the threads and gives up the claims.
     """
     total = sum(len(cut.images(number)) for number in mine)
-    reader = _Reader(source, extractor.transform)
+    reader = Reader(source, extractor.transform)
     shapes = SameShape(source, cut)
-    keeping = _Keeping(cache, total)
+    keeping = Keeping(cache, total)
     growing = Growing()
     done = told = 0
     pool = ThreadPoolExecutor(workers, thread_name_prefix="assay-decode")
@@ -181,9 +119,9 @@ def one_pass(
                 shard = growing.shard(len(cut.images(item.number)), item.content, unread=item.unread)
                 kept = None
                 if growing.partial:
-                    keeping.let_go(item)
+                    keeping.let_go(item.claim)
                 else:
-                    kept = keeping.keep(item, shard)
+                    kept = keeping.keep(item.key, item.claim, shard)
                 made, growing = Made(item.number, shard, kept), Growing()
             else:
                 shapes.look_at(item.number, item.shard)
@@ -245,7 +183,7 @@ def _steps(
     extractor: Extractor,
     cut: Cut,
     mine: Sequence[int],
-    reader: _Reader,
+    reader: Reader,
     pool: ThreadPoolExecutor,
     cache: ShardCache | None,
     claims: list[Claim],
@@ -255,11 +193,11 @@ def _steps(
     if cache is not None and source.signature is not None:
         listed = cache.listed(source.description, source.signature, cut.total, cut.size)
     contents: dict[int, str] = {} if listed is None else dict(enumerate(listed))
-    reading: dict[int, list[Future[_Read]]] = {}
+    reading: dict[int, list[Future[Read]]] = {}
     turns = deque(mine)
     in_vain = 0
 
-    def read_whole(number: int) -> list[_Read]:
+    def read_whole(number: int) -> list[Read]:
         started = reading.pop(number, [])
         rest = cut.images(number)[len(started) :]
         reads = [future.result() for future in [*started, *(pool.submit(reader.read, k) for k in rest)]]
@@ -267,7 +205,7 @@ def _steps(
         if contents.setdefault(number, content) != content:
             if cache is not None and source.signature is not None:
                 cache.forget_listing(source.description, source.signature, cut.total, cut.size)
-            raise _changed(source, source.names[cut.images(number).start])
+            raise changed(source, source.names[cut.images(number).start])
         return reads
 
     while turns:
@@ -307,7 +245,7 @@ def _steps(
                 ahead = cut.images(following)[place]
                 reading.setdefault(following, []).append(pool.submit(reader.read, ahead))
             yield _Image(index, pool.submit(reader.prepare, index, reads[place]))
-            reads[place] = _NOTHING_READ  # the bytes go when they are decoded
+            reads[place] = NOTHING_READ  # the bytes go when they are decoded
         held = claim if isinstance(claim, Claim) else None
         yield _End(number, key, contents[number], held, unread)
 
@@ -332,60 +270,3 @@ class SameShape:
         """The same for a shard whose images had one shape among themselves."""
         if len(shard):
             self.see(self._cut.images(number)[int(shard.places[0])], shard.shape)
-
-
-class _Keeping:
-    """What this pass has put into the cache, and what it holds of it meanwhile."""
-
-    def __init__(self, cache: ShardCache | None, total: int) -> None:
-        self._cache = cache
-        self._total = total
-        self._images = 0
-        self._bytes = 0
-        self.claims: list[Claim] = []
-
-    def keep(self, end: _End, shard: Shard) -> Path | None:
-        path = None
-        if self._cache is not None and not shard.fleeting:
-            try:
-                kept = self._cache.keep(end.key, shard)
-            except FullDisk as error:
-                raise self._full(error, shard.total) from None
-            if kept:
-                path = self._cache.path(end.key)
-                self._images += shard.total
-                self._bytes += kept
-        self.let_go(end)
-        return path
-
-    def let_go(self, end: _End) -> None:
-        """Give up the claim, so that nobody waits for a shard that will not be kept: a later one of this pass least."""
-        if end.claim is not None:
-            end.claim.release()
-            self.claims.remove(end.claim)
-
-    def beat(self) -> None:
-        for claim in self.claims:
-            claim.beat()
-
-    def release_all(self) -> None:
-        while self.claims:
-            self.claims.pop().release()
-
-    def _full(self, error: FullDisk, images: int) -> DataError:
-        need = (self._bytes + error.size) / (self._images + images) * (self._total - self._images)
-        return DataError(
-            f"the disk of {error.folder} is full: about {shown_bytes(need)} more are needed to keep the features "
-            f"({shown_bytes(error.free)} are free); make room (assay cache trim --to 1GB), set ASSAY_HOME to another "
-            "disk, or keep nothing (--no-cache / cache=False); what was kept so far is found again"
-        )
-
-
-def _changed(source: ImageSource, name: str) -> DataError:
-    return DataError(
-        f"{source.description} changed while it was read ({shown(name)} or a neighbour of it): "
-        "run again when nothing writes to it"
-    )
-
-
-_NOTHING_READ = _Read(b"", None, None)
