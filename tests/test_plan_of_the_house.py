@@ -19,9 +19,9 @@ ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file(
 }
 CONTRACT = {
     "arguments", "checks", "contrast", "devices", "drawing", "errors", "estimate", "home", "joint",
-    "law_inputs", "laws", "measure", "note", "objective", "pair_arguments", "pair_laws", "pairs",
-    "per_class", "permutation", "printable", "resample", "spread", "stream", "trace", "tracker", "version",
-    "written_whole",
+    "law_inputs", "laws", "measure", "note", "objective", "pair_arguments", "pair_estimate", "pair_laws",
+    "pair_metric", "pairs", "per_class", "permutation", "printable", "resample", "spread", "stream", "trace",
+    "tracker", "version", "written_whole",
 }  # fmt: skip
 MAIN_JOB = {
     "__init__", "__main__", "check", "cli", "clip_scores", "commands", "compare", "comparing", "comparison",

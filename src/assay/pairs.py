@@ -16,10 +16,10 @@ from torch import Tensor
 from .checks import as_counts, nearest_name
 from .errors import DataError, UsageError
 from .estimate import Estimate
-from .note import Note
 from .pair_arguments import PairDomain, as_member, cluster_numbers, finite_pairs, same_pairs
+from .pair_estimate import estimate_of_mean, estimate_of_moments
+from .pair_metric import PairMetric, PairObjective
 from .scale.precision import full_precision
-from .spread import student_reach
 from .statistics import Moments
 
 PairLaw = Callable[..., None]
@@ -188,11 +188,11 @@ class PairMeasure:
             UsageError: as the call; a level outside (0, 1).
             DataError: NaN or infinity, with the rows; fewer than two pairs or clusters.
         """
-        values = self._sane_values(members, options)
+        values = self.sane_values(members, options)
         counts = torch.ones_like(values) if weights is None else as_counts(weights, len(values), "weights")
         counts = counts.to(values.device)
         if clusters is None:
-            return _of_moments(self, Moments.of(values[:, None], counts), level)
+            return estimate_of_moments(self, Moments.of(values[:, None], counts), level)
         labels = cluster_numbers(clusters, len(values)).to(values.device)
         labels = torch.unique(labels[counts > 0], return_inverse=True)[1]
         values, counts = values[counts > 0], counts[counts > 0]
@@ -203,7 +203,9 @@ class PairMeasure:
         mean = float(counts @ values) / weight
         sums = values.new_zeros(groups).index_add_(0, labels, counts * (values - mean))
         error = math.sqrt(groups / (groups - 1) * float(sums.square().sum())) / weight
-        return _estimate(self, mean, error, groups - 1, weight, level, f"spread of {groups:,} clusters")
+        return estimate_of_mean(
+            self, mean, error, groups - 1, weight, level, f"spread of {groups:,} clusters"
+        )
 
     def metric(self, **options: Any) -> PairMetric:
         """An accumulator: `update(x, y)`, `compute()`, `estimate()`, `merge(other)`, `reset()`."""
@@ -237,7 +239,7 @@ class PairMeasure:
         wide = torch.float64 if torch.float64 in floating else torch.float32
         return [t.to(wide) if t.is_floating_point() else t for t in tensors]
 
-    def _sane_values(self, members: Sequence[Any], options: Mapping[str, Any]) -> Tensor:
+    def sane_values(self, members: Sequence[Any], options: Mapping[str, Any]) -> Tensor:
         """The values in float64 without gradient, after a look at what goes in and what comes out."""
         with torch.no_grad():
             for name, tensor in zip(self.members, self._members(members), strict=True):
@@ -248,112 +250,8 @@ class PairMeasure:
         return values
 
 
-class PairMetric:
-    """The mean of a pair measure over batches that come one at a time; made by `PairMeasure.metric`."""
-
-    def __init__(self, measure: PairMeasure) -> None:
-        self.measure = measure
-        self._moments: Moments | None = None
-
-    def reset(self) -> None:
-        """Forget every batch."""
-        self._moments = None
-
-    def update(self, *members: Any, weights: Any = None) -> Tensor:
-        """Add a batch of pairs, with counts (B,) if not 1 each; returns its values, (B,) float64.
-
-        Raises:
-            DataError: NaN or infinity, with the rows; the batch is then left out whole.
-        """
-        values = self.measure._sane_values(members, {})
-        counts = None if weights is None else as_counts(weights, len(values), "weights").to(values.device)
-        self._add(Moments.of(values[:, None], counts))
-        return values
-
-    def merge(self, other: PairMetric) -> None:
-        """Add everything another metric of the same measure has seen, as another worker's."""
-        mine, theirs = ((m.measure.name, dict(m.measure.options)) for m in (self, other))
-        if mine != theirs:
-            raise UsageError(
-                f"merge: the two metrics are of different measures or options: {mine} and {theirs}"
-            )
-        if other._moments is not None:
-            self._add(other._moments)
-
-    def compute(self) -> Tensor:
-        """The mean over everything seen, a float64 scalar.
-
-        Raises:
-            DataError: nothing seen yet.
-        """
-        return self._seen().mean[0]
-
-    def estimate(self, level: float = 0.95) -> Estimate:
-        """The mean with its interval, pairs taken as independent; see `PairMeasure.estimate`."""
-        return _of_moments(self.measure, self._seen(), level)
-
-    def _add(self, moments: Moments) -> None:
-        self._moments = moments if self._moments is None else self._moments.merge(moments)
-
-    def _seen(self) -> Moments:
-        if self._moments is None:
-            raise DataError(f"{self.measure.name}: nothing seen yet; call update(...) first")
-        return self._moments
-
-
-class PairObjective(torch.nn.Module):
-    """The mean value of a batch of pairs, to be minimised; minus it where the best is the maximum.
-
-    Only shapes are checked, so that a step compiles and never waits for a GPU's values.
-    """
-
-    def __init__(self, measure: PairMeasure) -> None:
-        super().__init__()
-        self.measure = measure
-
-    def forward(self, *members: Tensor) -> Tensor:
-        """The loss, a scalar of the members' precision."""
-        mean = self.measure(*members).mean()
-        return mean if self.measure.best == "min" else -mean
-
-    def extra_repr(self) -> str:
-        return self.measure.name
-
-
 def _named(module: str, qualname: str, options: dict[str, Any]) -> Any:
     found: Any = importlib.import_module(module)
     for part in qualname.split("."):
         found = getattr(found, part)
     return found.with_options(**options)
-
-
-def _of_moments(measure: PairMeasure, moments: Moments, level: float) -> Estimate:
-    weight = float(moments.weight)
-    if not weight > 1:
-        raise DataError(f"{measure.name}.estimate: a spread needs at least two pairs, got {weight:g}")
-    error = math.sqrt(max(0.0, float(moments.variance_sum())) / weight)
-    return _estimate(measure, float(moments.mean), error, weight - 1, weight, level, "spread of the values")
-
-
-def _estimate(
-    measure: PairMeasure, mean: float, error: float, freedom: float, weight: float, level: float, how: str
-) -> Estimate:
-    if not 0 < level < 1:
-        raise UsageError(f"level: expected a number between 0 and 1, got {level}")
-    reach = student_reach(level, max(1, int(freedom))) * error
-    low, high = mean - reach, mean + reach
-    return Estimate(
-        value=mean,
-        corrected=mean,
-        bias=0.0,
-        std_error=error,
-        low=low if measure.lower is None else max(low, measure.lower),
-        high=high if measure.upper is None else min(high, measure.upper),
-        level=level,
-        method=f"mean; {how}, Student's t",
-        n_x=weight,
-        n_y=weight if len(measure.members) > 1 else None,
-        notes=(Note("no spread", "all values are equal, so the interval has no width"),)
-        if error == 0
-        else (),
-    )
