@@ -12,7 +12,6 @@ that what differs is the way from an image to its features; the distance itself 
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import io
 import json
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from error_budgets import name_missing_operators
 
 import assay
 from assay.features import get_extractor, inception_network
@@ -196,21 +196,6 @@ def measured(count: int = COUNT) -> list[dict[str, object]]:
                 for resize, (_, value) in own.items()
             )
     return found
-
-
-def name_missing_operators() -> None:
-    """torchvision's operators do not load beside a PyTorch built without CUDA; the peers only need their names."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for schema in (
-        "nms(Tensor d, Tensor s, float t) -> Tensor",
-        "qnms(Tensor d, Tensor s, float t) -> Tensor",
-    ):
-        with contextlib.suppress(RuntimeError):  # defined already: the operators did load
-            library.define(schema)
-    KEPT.append(library)
-
-
-KEPT: list[torch.library.Library] = []  # a library's names vanish with it
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -54,3 +57,34 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["ASSAY_HOME"] = home.name
     # torch.compile itself instantiates autograd functions while it traces them, and warns of doing so
     config.addinivalue_line("filterwarnings", "ignore:.*should not be instantiated:DeprecationWarning")
+
+
+@pytest.fixture
+def run_ranks(tmp_path: Path) -> Callable[..., None]:
+    """Processes that run one worker file, ``python worker RANK WORLD STORE [arguments]`` each; all must end well.
+
+    STORE is a file for ``init_process_group("gloo", init_method="file://" + STORE)``. A rank that hangs is ended, and
+    fails, after two minutes.
+    """
+
+    def run(worker: Path, world: int, *arguments: str) -> None:
+        store = tmp_path / "-".join(["store", worker.stem, str(world), *arguments])
+        ranks = [
+            subprocess.Popen(
+                [sys.executable, str(worker), str(rank), str(world), str(store), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+            for rank in range(world)
+        ]
+        try:
+            said = [rank.communicate(timeout=120)[0] for rank in ranks]
+        finally:
+            for rank in ranks:
+                rank.kill()
+        for rank, text in zip(ranks, said, strict=True):
+            assert rank.returncode == 0, text
+
+    return run
