@@ -18,7 +18,7 @@ ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file(
     "explaining",
 }
 CONTRACT = {
-    "arguments", "checks", "contrast", "devices", "drawing", "errors", "estimate", "home", "joint",
+    "arguments", "checks", "contrast", "declaration", "devices", "drawing", "errors", "estimate", "home", "joint",
     "law_inputs", "laws", "measure", "note", "objective", "pair_arguments", "pair_estimate", "pair_laws",
     "pair_metric", "pairs", "per_class", "permutation", "printable", "resample", "spread", "stream", "trace",
     "tracker", "version", "written_whole",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .checks import as_counts, as_samples, nearest_name
+from .checks import as_counts, as_samples
 from .contrast import Sampled
+from .declaration import refuse_unknown
 from .errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,11 +28,7 @@ def sort_keywords(measure: Measure, keywords: Mapping[str, Any]) -> tuple[dict[s
 
 def known(measure: Measure, options: Mapping[str, Any]) -> None:
     """Refuse an option the measure does not have."""
-    for option in options:
-        if option not in measure.options:
-            close = nearest_name(option, measure.options)
-            names = ", ".join(measure.options) or "none"
-            raise UsageError(f"{measure.name}: unknown option {option!r}{close}; its options: {names}")
+    refuse_unknown(measure.name, measure.options, options)
 
 
 def expect_sets(measure: Measure, sets: Sequence[Any]) -> None:

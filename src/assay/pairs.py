@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from .checks import as_counts, nearest_name
+from .checks import as_counts
+from .declaration import found_again, options_of, positional_of, refuse_unknown, shown_as
 from .errors import DataError, UsageError
 from .estimate import Estimate
 from .pair_arguments import PairDomain, as_member, cluster_numbers, finite_pairs, same_pairs
@@ -59,20 +58,12 @@ def pair_measure(
     """
 
     def decorate(function: Callable[..., Tensor]) -> PairMeasure:
-        parameters = inspect.signature(function).parameters.values()
-        members = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
-        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        members = tuple(p.name for p in positional_of(function))
+        options = options_of(function, RESERVED)
         if len(members) not in (1, 2):
             raise UsageError(
                 f"{function.__name__}: a pair measure takes one or two positional parameters, not {len(members)}"
             )
-        for name, default in options.items():
-            if default is inspect.Parameter.empty:
-                raise UsageError(f"{function.__name__}: the option {name!r} needs a default")
-            if name in RESERVED:
-                raise UsageError(
-                    f"{function.__name__}: {name!r} means something else already; rename the option"
-                )
         return PairMeasure(
             name=function.__name__,
             function=function,
@@ -116,10 +107,7 @@ class PairMeasure:
     exceptions: Mapping[str, str] = field(repr=False)
 
     def __post_init__(self) -> None:
-        # help(), editors and documentation read the function's own text and signature off the measure
-        for name in ("__name__", "__qualname__", "__module__", "__doc__"):
-            object.__setattr__(self, name, getattr(self.function, name))
-        object.__setattr__(self, "__wrapped__", self.function)
+        shown_as(self, self.function)
 
     def __call__(self, *members: Any, **options: Any) -> Tensor:
         """The values, (B,).
@@ -131,7 +119,7 @@ class PairMeasure:
         Raises:
             UsageError: a wrong number, shape or dtype of members, none at all, or an unknown option.
         """
-        self._known(options)
+        refuse_unknown(self.name, self.options, options)
         tensors = self._members(members)
         with full_precision(tensors[0].device):
             values = self.function(*tensors, **{**self.options, **options})
@@ -150,18 +138,17 @@ class PairMeasure:
         """
         if self.map_function is None:
             raise UsageError(f"{self.name}: has no map; its value does not come from places in an image")
-        self._known(options)
+        refuse_unknown(self.name, self.options, options)
         tensors = self._members(members)
         with full_precision(tensors[0].device):
             return self.map_function(*tensors, **{**self.options, **options})
 
     def __reduce__(self) -> Any:
-        # pickled by name, as functions are: the name leads to the measure, which hides its plain function
-        return _named, (self.function.__module__, self.function.__qualname__, dict(self.options))
+        return found_again, (self.function.__module__, self.function.__qualname__, dict(self.options))
 
     def with_options(self, **options: Any) -> PairMeasure:
         """The same measure with other defaults."""
-        self._known(options)
+        refuse_unknown(self.name, self.options, options)
         return replace(self, options=MappingProxyType({**self.options, **options})) if options else self
 
     def estimate(
@@ -215,15 +202,6 @@ class PairMeasure:
         """A module to minimise: the mean value of a batch, minus it where the best is the maximum."""
         return PairObjective(self.with_options(**options))
 
-    def _known(self, options: Mapping[str, Any]) -> None:
-        for option in options:
-            if option not in self.options:
-                names = ", ".join(self.options) or "none"
-                raise UsageError(
-                    f"{self.name}: unknown option {option!r}{nearest_name(option, self.options)}; "
-                    f"its options: {names}"
-                )
-
     def _members(self, given: Sequence[Any]) -> list[Tensor]:
         if len(given) != len(self.members):
             raise UsageError(
@@ -248,10 +226,3 @@ class PairMeasure:
             values = self(*members, **options).detach().to(torch.float64)
         finite_pairs(values[:, None], self.name, "come out as")
         return values
-
-
-def _named(module: str, qualname: str, options: dict[str, Any]) -> Any:
-    found: Any = importlib.import_module(module)
-    for part in qualname.split("."):
-        found = getattr(found, part)
-    return found.with_options(**options)
