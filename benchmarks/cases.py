@@ -129,12 +129,3 @@ def network(batch: int = 64, batches: int = 3) -> dict[str, Contender]:
         return float(sum(plain(images)[0].mean() for _ in range(batches)))
 
     return {"assay": ours, "eager PyTorch": eager}
-
-
-CASES: dict[str, Callable[..., dict[str, Contender]]] = {
-    "frechet": frechet,
-    "frechet_estimate": frechet_estimate,
-    "prdc": prdc,
-    "kernel": kernel,
-    "network": network,
-}

@@ -38,6 +38,13 @@ class Case:
     rounds: int = 3
     runs: int = 1
     sizes: dict[str, int] = field(default_factory=dict)
+    warm: bool = False  # a call before the clock and the peak are looked at
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        sizes = ", ".join(f"{k} = {v}" for k, v in self.sizes.items())
+        return f"{self.name}, {sizes}" if sizes else self.name
 
 
 CASES = (
@@ -72,8 +79,12 @@ def run_child(case: Case, contender: str) -> dict[str, Any]:
         contender,
         str(case.runs),
         json.dumps(case.sizes),
+        *(["warm"] if case.warm else []),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent, check=False)
+    environment = {**os.environ, **case.environment}
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=HERE.parent, env=environment, check=False
+    )
     for line in done.stdout.splitlines():
         if line.startswith("RESULT "):
             return json.loads(line.removeprefix("RESULT "))  # type: ignore[no-any-return]
@@ -142,13 +153,16 @@ def table(results: dict[str, Any]) -> str:
         "|---|---|---|---|---|",
     ]
     for name, rows in results["cases"].items():
-        own = rows["assay"]["median_seconds"]
+        own = next(r for c, r in rows.items() if c.startswith("assay"))["median_seconds"]
         for contender, row in rows.items():
             lines.append(
                 f"| {name} | {contender} | {row['median_seconds']:.2f} | {row['median_seconds'] / own:.1f} "
                 f"| {row['peak_mib']:.0f} MiB |"
             )
-    lines.append(f"| import assay, beyond torch | assay | {results['import']['median_seconds']:.2f} | | |")
+    if "import" in results:
+        lines.append(
+            f"| import assay, beyond torch | assay | {results['import']['median_seconds']:.2f} | | |"
+        )
     lines += ["", "| target | reached | |", "|---|---|---|"]
     for target in results["targets"]:
         lines.append(f"| {target['what']} | {target['got']} | {'yes' if target['met'] else '**no**'} |")
@@ -194,13 +208,17 @@ def main() -> None:
     for case in CASES:
         if chosen.cases and case.name not in chosen.cases:
             continue
-        sizes = ", ".join(f"{k} = {v}" for k, v in case.sizes.items())
-        results["cases"][f"{case.name}, {sizes}" if sizes else case.name] = run_case(case)
+        results["cases"][case.label] = run_case(case)
     results["import"] = import_time()
     results["targets"] = judged(results)
-    temporary = chosen.out.with_suffix(".tmp")
+    keep(results, chosen.out)
+
+
+def keep(results: dict[str, Any], out: Path) -> None:
+    """Written whole, and printed."""
+    temporary = out.with_suffix(".tmp")
     temporary.write_text(json.dumps(results, indent=2) + "\n")
-    temporary.replace(chosen.out)
+    temporary.replace(out)
     print(json.dumps(results["machine"]))
     print(table(results))
 

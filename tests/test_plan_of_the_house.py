@@ -18,10 +18,11 @@ ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file(
     "explaining",
 }
 CONTRACT = {
-    "arguments", "checks", "contrast", "declaration", "devices", "drawing", "errors", "estimate", "home", "joint",
-    "law_inputs", "laws", "measure", "note", "objective", "pair_arguments", "pair_estimate", "pair_laws",
-    "pair_metric", "pairs", "per_class", "permutation", "printable", "resample", "spread", "stream", "trace",
-    "tracker", "version", "written_whole",
+    "arguments", "batch_arguments", "batch_laws", "batch_loss", "batch_objective", "checks", "conditional",
+    "conditional_objective", "contrast", "declaration", "devices", "drawing", "errors", "estimate", "home",
+    "joint", "law_inputs", "laws", "measure", "note", "objective", "pair_arguments", "pair_estimate",
+    "pair_laws", "pair_metric", "pairs", "per_class", "permutation", "population", "printable", "resample",
+    "several_objectives", "spread", "stream", "trace", "tracker", "version", "warm_up", "written_whole",
 }  # fmt: skip
 MAIN_JOB = {
     "__init__", "__main__", "check", "cli", "clip_scores", "commands", "compare", "comparing", "comparison",
@@ -36,6 +37,7 @@ MAY = {
     "data": {"errors"},
     "features": {"errors", "checks", "data", "devices", "home", "scale", "written_whole"},
     "references": {"errors", "data", "printable", "sets", "statistics", "written_whole"},
+    "embeddings": CONTRACT | {"scale"},
     "images": CONTRACT,
     "attribution": CONTRACT | {"features", "sets", "statistics", "scale", "explanation", "measure_by_name"},
     "report": CONTRACT | {"comparison", "direction", "explanation", "measure_by_name"},

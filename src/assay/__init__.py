@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from . import images, scale, sets, statistics
+from . import embeddings, images, scale, sets, statistics
+from .batch_objective import BatchObjective, batch_objective
 from .compare import compare
 from .comparison import Comparison
+from .conditional import conditional_distance
+from .conditional_objective import conditional_objective
+from .embeddings import info_nce, supcon
 from .errors import DataError, MissingExtra, UsageError
 from .estimate import Estimate, difference
 from .explain import explain
@@ -31,12 +35,16 @@ from .sets import (
     overfitting_gap,
     prdc,
     realism,
+    sinkhorn_divergence,
+    sliced_wasserstein,
     vendi_score,
 )
+from .several_objectives import several_objectives
 from .statistics import Moments, Neighbours, Samples
 from .version import __version__
 
 __all__ = [
+    "BatchObjective",
     "Comparison",
     "DataError",
     "Estimate",
@@ -53,18 +61,24 @@ __all__ = [
     "UsageError",
     "__version__",
     "authenticity",
+    "batch_objective",
     "clip_score",
     "cmmd",
     "compare",
+    "conditional_distance",
+    "conditional_objective",
     "coverage",
     "data_copying",
     "density",
     "difference",
+    "embeddings",
+    "energy_distance",
     "explain",
     "feature_likelihood_score",
     "frechet_distance",
     "images",
     "inception_score",
+    "info_nce",
     "joint",
     "kernel_distance",
     "measure",
@@ -79,6 +93,10 @@ __all__ = [
     "realism",
     "scale",
     "sets",
+    "several_objectives",
+    "sinkhorn_divergence",
+    "sliced_wasserstein",
     "statistics",
+    "supcon",
     "vendi_score",
 ]

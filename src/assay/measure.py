@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +14,7 @@ from torch import Tensor
 from .arguments import known, sampled_of, sort_keywords, statistics_of, take_groups
 from .checks import as_samples
 from .contrast import influences
+from .declaration import found_again, options_of, positional_of, shown_as
 from .errors import UsageError
 from .estimate import Estimate, estimate_all
 from .objective import Objective
@@ -78,9 +77,8 @@ def measure(
     """
 
     def decorate(function: Callable[..., Tensor]) -> Measure:
-        parameters = inspect.signature(function).parameters.values()
-        sides = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
-        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        sides = tuple(p.name for p in positional_of(function))
+        options = options_of(function, RESERVED, ("weights_", "clusters_"))
         if not sides:
             raise UsageError(
                 f"{function.__name__}: a measure takes at least one set as a positional parameter"
@@ -95,13 +93,6 @@ def measure(
                 f"{function.__name__}: a measure takes the real set, the generated one and a held-out one at most, "
                 f"got {', '.join(sides)}; options go after a *"
             )
-        for name, default in options.items():
-            if default is inspect.Parameter.empty:
-                raise UsageError(f"{function.__name__}: the option {name!r} needs a default")
-            if name in RESERVED or name.startswith(("weights_", "clusters_")):
-                raise UsageError(
-                    f"{function.__name__}: {name!r} means something else already; rename the option"
-                )
         made = Measure(
             name=function.__name__,
             function=function,
@@ -131,7 +122,7 @@ def measure(
 
 # keywords of the verbs, which no option may shadow
 RESERVED = frozenset(("of", "level", "paired", "splits", "half_samples", "generator")) | frozenset(
-    ("reference", "held_out", "population", "memory", "permutations")
+    ("reference", "held_out", "population", "memory", "gradients", "group", "permutations")
 )
 
 
@@ -168,10 +159,7 @@ class Measure:
     null: Callable[..., Tensor] | None = field(repr=False)
 
     def __post_init__(self) -> None:
-        # help(), editors and documentation read the function's own text and signature off the measure
-        for name in ("__name__", "__qualname__", "__module__", "__doc__"):
-            object.__setattr__(self, name, getattr(self.function, name))
-        object.__setattr__(self, "__wrapped__", self.function)
+        shown_as(self, self.function)
 
     def __call__(self, *sets: Any, **keywords: Any) -> Tensor:
         """The value, a scalar.
@@ -190,8 +178,7 @@ class Measure:
         return value if dtype is None else value.to(dtype)
 
     def __reduce__(self) -> Any:
-        # pickled by name, as functions are: the name leads to the measure, which hides its plain function
-        return _named, (self.function.__module__, self.function.__qualname__, dict(self.options))
+        return found_again, (self.function.__module__, self.function.__qualname__, dict(self.options))
 
     def with_options(self, **options: Any) -> Measure:
         """The same measure with other defaults: ``precision.with_options(nearest_k=3)``."""
@@ -267,18 +254,55 @@ class Measure:
         known(self, options)
         return Metric([self], options, (reference, held_out), operator.itemgetter(0))
 
-    def objective(self, *, reference: Any = None, held_out: Any = None, **options: Any) -> Objective:
-        """A module to minimise: the value (minus it where the best is the maximum) of a batch against a reference.
+    def objective(
+        self,
+        *,
+        reference: Any = None,
+        held_out: Any = None,
+        population: int | None = None,
+        memory: Literal["queue", "ema"] = "queue",
+        gradients: Literal["mean", "sum", "none"] = "mean",
+        group: Any = None,
+        **options: Any,
+    ) -> Objective:
+        r"""A module to minimise: the value (minus it where the best is the maximum) of a batch against a reference.
 
-        The batch is the whole population here. The reference's tensors are the module's buffers.
+        Without `population` the batch is the whole set. With one of N samples, the value is that of the statistic of
+        the last N, the batch of B the newest of them. The gradient flows through the batch alone and is scaled by what
+        the population weighs for each of its samples,
+
+        $$ g_i = \frac{W}{B} \frac{\partial T}{\partial x_i} \qquad W \le N, $$
+
+        so that the step does not shrink as N grows: the plain derivative is about B/N of that of a batch on its own.
 
         Args:
-            reference: the real side, as features or a statistic; not for measures of one set.
+            reference: the real side, as features or a statistic; not for measures of one set. Its tensors are the
+                module's buffers.
             held_out: the third side of a measure of three sets, likewise.
+            population: N, at least the batch over all processes.
+            memory: "queue" holds the last N samples exactly, (N, d). "ema" multiplies the older samples' counts by
+                beta = 1 - B/N at every batch, so that their weight grows to N and W/B to 1/(1 - beta); it holds one
+                statistic, and is for those of bounded size (moments).
+            gradients: with several processes the batch is gathered, and every process gives the same loss. "mean"
+                where parameters' gradients are then averaged (DDP, FSDP), "sum" where they are summed, "none" to leave
+                this process to itself.
+            group: the process group, by default all processes.
             options: the measure's options.
 
         Raises:
-            UsageError: for a measure without a gradient, such as one that is piecewise constant in the samples.
+            UsageError: for a measure without a gradient, such as one that is piecewise constant in the samples; a
+                population or memory it cannot have. When called: a batch larger than the population.
+
+        Complexity: for moments O(B d^2) a step beside the measure's own O(d^3), whatever N is. For any other
+        statistic what the measure costs on N samples: a kernel distance O((N + n) N d).
+
+        FAQ:
+            *Which N?* As many samples as the value is worth reporting for: for the Fréchet distance several times
+            the number of features, 50,000 for 2048. A larger one is staler: at a learning rate that changes samples
+            quickly, old batches no longer look like new ones.
+
+            *Why does the value jump in the first steps?* It is the value of the few samples seen so far, with their
+            bias. `warm_up` fills the population first.
         """
         known(self, options)
         if not self.differentiable:
@@ -290,7 +314,15 @@ class Measure:
                 f"{self.name} has no gradient to minimise along ({why}); use kernel_distance or frechet_distance as "
                 "the objective"
             )
-        return Objective(self.with_options(**options), reference, held_out)
+        return Objective(
+            self.with_options(**options),
+            reference,
+            held_out,
+            population=population,
+            memory=memory,
+            gradients=gradients,
+            group=group,
+        )
 
     def permutation_test(
         self,
@@ -325,10 +357,3 @@ class Measure:
     def is_unbiased(self) -> bool:
         """Whether, under the current options, the value needs no bias correction."""
         return self.unbiased(**self.options) if callable(self.unbiased) else self.unbiased
-
-
-def _named(module: str, qualname: str, options: dict[str, Any]) -> Any:
-    found: Any = importlib.import_module(module)
-    for part in qualname.split("."):
-        found = getattr(found, part)
-    return found.with_options(**options)

@@ -1,6 +1,7 @@
 """What the README and the documentation show is run here, and prints what they say it prints.
 
-python tests/docs/test_snippets.py --write     puts what is printed now into the pages, to be read before committed
+python tests/docs/test_snippets.py --write [PAGE ...]   puts what is printed now into the pages, to be read before
+                                                        committed
 """
 
 from __future__ import annotations
@@ -168,8 +169,8 @@ def check_first_output(printed: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--write"]:
-        for each in PAGES:
+    if sys.argv[1:2] == ["--write"]:
+        for each in [Path(page).resolve() for page in sys.argv[2:]] or PAGES:
             rewrite(each)
     elif sys.argv[1:2] == ["--first"]:
         check_first_output(Path(sys.argv[2]))

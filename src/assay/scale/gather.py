@@ -7,7 +7,6 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..errors import UsageError
 
@@ -93,6 +92,5 @@ class _Gather(torch.autograd.Function):
         return _gathered(x, counts, group)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, None, None, None]:
         return ctx.factor * slope[ctx.start : ctx.start + ctx.rows], None, None, None

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from .first_derivative import first_derivative_only
 from .kernels import Kernel
 from .precision import full_precision
 from .progress import tick
@@ -191,7 +191,7 @@ class _Bilinear(torch.autograd.Function):
         return u @ rows
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only("a sum over all pairs")
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         x, y, u, v, rows, columns = ctx.saved_tensors
         to_x = to_y = None
@@ -222,7 +222,7 @@ class _Quadratic(torch.autograd.Function):
         return u @ rows
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only("a sum over all pairs")
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         x, u, rows = ctx.saved_tensors
         to_x = None
@@ -271,7 +271,7 @@ class _RowReduce(torch.autograd.Function):
         return out, top
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only("a sum over all pairs")
     def backward(ctx: Any, slope: Tensor, _top: Tensor) -> tuple[Tensor | None, ...]:
         x, y, v, out = ctx.saved_tensors
         kernel = ctx.kernel

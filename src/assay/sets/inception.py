@@ -49,6 +49,10 @@ class Predictions:
             self.weight + other.weight, self.classes + other.classes, self.certainty + other.certainty
         )
 
+    def scaled(self, factor: float | Tensor) -> Predictions:
+        """The sums with every count times a factor, as older samples count less in an exponential average."""
+        return Predictions(self.weight * factor, self.classes * factor, self.certainty * factor)
+
     def tensors(self) -> dict[str, Tensor]:
         return {"weight": self.weight, "classes": self.classes, "certainty": self.certainty}
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from .linalg import full_coupling, thin_coupling
+from ..scale.first_derivative import differentiable_once, first_derivative_only
+from .linalg import full_coupling, one_sided_coupling, thin_coupling
 from .moments import Moments
+from .moving_moments import MovingMoments
+
+ROOT = "the trace of a matrix root"
 
 
 def root_trace(x: Moments, y: Moments) -> Tensor:
@@ -20,6 +23,12 @@ def root_trace(x: Moments, y: Moments) -> Tensor:
     twice the derivatives. No decomposition is differentiated, whose own derivative is infinite where singular values
     meet.
     """
+    x = x.whole() if isinstance(x, MovingMoments) else x
+    if isinstance(y, MovingMoments):
+        if x.scatter is None or _varies(x):
+            y = y.whole()
+        else:
+            return _moving_root_trace(x, y)
     need_x, need_y = _varies(x), _varies(y)
     with torch.no_grad():
         f = x.root()
@@ -32,6 +41,18 @@ def root_trace(x: Moments, y: Moments) -> Tensor:
         if needed:
             trace = _with_slope(trace, side, root)
     coupled: Tensor = trace * scale
+    return coupled
+
+
+def _moving_root_trace(x: Moments, y: MovingMoments) -> Tensor:
+    """The same where few of y's samples move: its derivative is taken through their rows, never formed (d, d)."""
+    assert y.scatter is not None
+    with torch.no_grad():
+        f = x.root()
+        trace, v, _ = one_sided_coupling(f, y.scatter.detach(), 0.0)
+    scale = ((x.weight - 1) * (y.weight - 1)).rsqrt()
+    through = differentiable_once(0.5 * y.slope_through(lambda rows: (rows @ f.mT) @ v), ROOT)
+    coupled: Tensor = (trace + through) * scale
     return coupled
 
 
@@ -48,17 +69,17 @@ def _with_slope(trace: Tensor, side: Moments, root: Tensor) -> Tensor:
         return _Sloped.apply(trace, side.scatter, root)  # type: ignore[no-untyped-call,no-any-return]
     assert side.rows is not None and side.counts is not None
     energy = 0.5 * ((side.rows @ root).square().sum(1) * side.counts).sum()
-    return trace + (energy - energy.detach())
+    return trace + differentiable_once(energy - energy.detach(), ROOT)
 
 
 class _Sloped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, trace: Tensor, scatter: Tensor, root: Tensor) -> Tensor:
-        ctx.save_for_backward(root)
+        ctx.save_for_backward(root, scatter)
         return trace.clone()
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only(ROOT)
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        (root,) = ctx.saved_tensors
+        root, _ = ctx.saved_tensors
         return slope, (root * (0.5 * slope)) @ root.T, None

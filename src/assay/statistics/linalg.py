@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+TRIANGLE_BLOCK = 256  # rows of a triangular factor multiplied at once, its zeros skipped
 WELL_CONDITIONED = 1e-5  # smallest to largest pivot above which solves with the triangular factor are trusted
 
 
@@ -66,12 +67,11 @@ def full_coupling(
     eigenproblem and none of its complex dust.
     """
     d = a.shape[0]
-    middle = f @ b @ f.mT
-    middle = 0.5 * (middle + middle.mT)
+    middle, triangular = _between(f, b)
     empty = a.new_zeros(d, d)
     if not (need_a or need_b):
-        return torch.linalg.eigvalsh(middle).clamp_min_(0).sqrt().sum(), empty, empty.clone()
-    values, u = torch.linalg.eigh(middle)
+        return torch.linalg.eigvalsh(middle, UPLO="U").clamp_min_(0).sqrt().sum(), empty, empty.clone()
+    values, u = torch.linalg.eigh(middle, UPLO="U")
     floor = _noise(values, d)
     s = values.clamp_min(0).sqrt()
     p, q = empty, empty.clone()
@@ -79,8 +79,7 @@ def full_coupling(
         q = f.mT @ (u * _inverse_root(s, floor.sqrt()))
     if need_a:
         pivots = f.diagonal().abs()
-        triangular = bool((f.tril(-1) == 0).all()) and bool(pivots.min() > WELL_CONDITIONED * pivots.max())
-        if triangular:
+        if triangular and bool(pivots.min() > WELL_CONDITIONED * pivots.max()):
             p = torch.linalg.solve_triangular(f, u * s.sqrt(), upper=True)
         else:  # the other way round: the factor of B, where a missing rank of A costs nothing
             g = psd_root(b)
@@ -92,6 +91,50 @@ def full_coupling(
 @full_coupling.register_fake
 def _(f: Tensor, a: Tensor, b: Tensor, need_a: bool, need_b: bool) -> tuple[Tensor, Tensor, Tensor]:
     return a.new_empty(()), torch.empty_like(a), torch.empty_like(a)
+
+
+@torch.library.custom_op("assay::one_sided_coupling", mutates_args=())
+def one_sided_coupling(f: Tensor, b: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Singular values s of F G^T for A = F^T F and B = G^T G, with V (d, d): the trace's derivative by B is half
+    (F^T V) (F^T V)^T; and the sum of the values that V was made of.
+
+    With U s^2 U^T = F B F^T it is  V = U s^(-1/2).  The product with F^T is left to the caller, who may have few rows
+    to take through it. Where `floor` is above zero, values below that share of their mean are raised to it in V; where
+    it is zero, those at zero add nothing.
+
+    Returns:
+        sum of s (), V (d, d), sum of the values in V ().
+    """
+    middle, _ = _between(f, b)
+    values, u = torch.linalg.eigh(middle, UPLO="U")
+    s = values.clamp_min(0).sqrt()
+    if floor > 0:
+        raised = s.clamp_min((floor * s.mean()).clamp_min(torch.finfo(s.dtype).tiny))
+        return s.sum(), u * raised.rsqrt(), raised.sum()
+    return s.sum(), u * _inverse_root(s, _noise(values, len(values)).sqrt()), s.sum()
+
+
+@one_sided_coupling.register_fake
+def _(f: Tensor, b: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
+    return b.new_empty(()), torch.empty_like(b), b.new_empty(())
+
+
+def _between(f: Tensor, b: Tensor) -> tuple[Tensor, bool]:
+    """The upper triangle of F B F^T, and whether F is upper triangular.
+
+    A triangular factor, which a covariance of full rank has, is half zeros, and of a symmetric product one half is
+    enough: in blocks both products together cost 0.8 of one full product, where they would cost two.
+    """
+    d = f.shape[0]
+    blocks = [(a, min(a + TRIANGLE_BLOCK, d)) for a in range(0, d, TRIANGLE_BLOCK)]
+    if f.shape[0] != f.shape[1] or bool(f.tril(-1).any()):
+        return _symmetric(f @ b @ f.mT), False
+    half, out = torch.empty_like(b), torch.zeros_like(b)
+    for start, end in blocks:
+        torch.mm(f[start:end, start:], b[start:], out=half[start:end])
+    for start, end in blocks:
+        out[:end, start:end] = half[:end, start:] @ f[start:end, start:].mT
+    return out, True
 
 
 def _symmetric(matrix: Tensor) -> Tensor:

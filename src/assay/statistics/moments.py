@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from typing_extensions import Self
 
 from ..errors import UsageError
+from ..scale.first_derivative import first_derivative_only
 from .linalg import psd_root
 from .protocol import register, same_width, tensor_of
 from .samples import unit_counts
@@ -151,6 +151,12 @@ class Moments:
         scatter = torch.addr(self.dense_scatter() + other.dense_scatter(), between * shift, shift)
         return type(self)(weight, mean, scatter=scatter)
 
+    def scaled(self, factor: float | Tensor) -> Moments:
+        """The moments with every count times a factor, as older samples count less in an exponential average."""
+        scatter = None if self.scatter is None else self.scatter * factor
+        counts = None if self.counts is None else self.counts * factor
+        return Moments(self.weight * factor, self.mean, scatter, self.rows, counts)
+
     def tensors(self) -> dict[str, Tensor]:
         named = {
             "weight": self.weight,
@@ -209,7 +215,7 @@ class _FullMoments(torch.autograd.Function):
         return weight, mean, scatter
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only("a scatter")
     def backward(
         ctx: Any, of_weight: Tensor, of_mean: Tensor, of_scatter: Tensor
     ) -> tuple[Tensor | None, ...]:

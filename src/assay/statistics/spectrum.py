@@ -77,6 +77,12 @@ class Directions:
             )
         return type(self)(weight, second=self.dense_second() + other.dense_second())
 
+    def scaled(self, factor: float | Tensor) -> Directions:
+        """The statistic with every count times a factor, as older samples count less in an exponential average."""
+        second = None if self.second is None else self.second * factor
+        counts = None if self.counts is None else self.counts * factor
+        return Directions(self.weight * factor, second, self.rows, counts)
+
     def tensors(self) -> dict[str, Tensor]:
         named = {"weight": self.weight, "second": self.second, "rows": self.rows, "counts": self.counts}
         return {name: tensor for name, tensor in named.items() if tensor is not None}

@@ -1,0 +1,85 @@
+"""Gradients that say so when they are differentiated again, where they cannot be.
+
+PyTorch's `once_differentiable` says so only where the cotangent has a graph of its own; behind a plain sum a second
+derivative would be taken for zero without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import UsageError
+
+Backward = Callable[..., Any]
+
+
+def first_derivative_only(what: str) -> Callable[[Backward], Backward]:
+    """Of the `backward` of a `torch.autograd.Function`: what it returns refuses to be differentiated again.
+
+    The inputs that have a gradient must be among the saved tensors: a graph that does not lead to them is not walked.
+
+    Args:
+        what: the function that has no second derivative, for the message.
+    """
+
+    def decorate(backward: Backward) -> Backward:
+        @wraps(backward)
+        def once(ctx: Any, *slopes: Any) -> Any:
+            if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+                return backward(ctx, *slopes)
+            with torch.no_grad():
+                found = backward(ctx, *slopes)
+            known = (t for t in (*ctx.saved_tensors, *slopes) if isinstance(t, Tensor))
+            sources = [t for t in known if t.requires_grad]
+            if not sources:
+                return found
+            if isinstance(found, Tensor):
+                return _Once.apply(what, found, *sources)  # type: ignore[no-untyped-call]
+            return tuple(None if g is None else _Once.apply(what, g, *sources) for g in found)  # type: ignore[no-untyped-call]
+
+        return once
+
+    return decorate
+
+
+def differentiable_once(value: Tensor, what: str) -> Tensor:
+    """The value, whose gradient is right and whose second derivative is not: asked for it, it refuses.
+
+    Args:
+        value: a scalar with a graph.
+        what: the function that has no second derivative, for the message.
+    """
+    return _DifferentiableOnce.apply(value, what)  # type: ignore[no-untyped-call,no-any-return]
+
+
+class _DifferentiableOnce(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, what: str) -> Tensor:
+        ctx.save_for_backward(value)
+        ctx.what = what
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return slope, None
+        return _Once.apply(ctx.what, slope, *ctx.saved_tensors), None  # type: ignore[no-untyped-call]
+
+
+class _Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, what: str, gradient: Tensor, *_sources: Tensor) -> Tensor:
+        ctx.what = what
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, _slope: Tensor) -> tuple[None, ...]:
+        raise UsageError(
+            f"{ctx.what} has no second derivative: leave it out of gradient penalties and Hessians, or take its "
+            "first gradient without create_graph=True"
+        )
