@@ -152,7 +152,7 @@ def compare(
     if paired:
         sets = in_pairs(sets)
     target, made = sets[0], sets[1:]
-    in_groups = rows_by_candidate(groups, named, target, made)
+    in_groups = rows_by_candidate(groups, named, target, made, third, wanted)
     known_classes = classes_of(sets) if classes is not None else []
     kept: dict[tuple[str, str], Kept] | None = {} if history else None
     study = Study(wanted, space, level, paired, seed, where, progress, kept)

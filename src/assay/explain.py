@@ -106,7 +106,7 @@ def explain(
     left_to_first()
     third = sets.pop() if held_out is not None else None
     refuse_unmeasurable(sets, third, wanted, floor=False)
-    rows = rows_by_candidate(by_name, named, sets[0], sets[1:])
+    rows = rows_by_candidate(by_name, named, sets[0], sets[1:], third, wanted)
     labels = Study(wanted, space, 0.95, False, seed, where, None).labels
     return explained(
         [(m, labels[id(m)]) for m in wanted],

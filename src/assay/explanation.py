@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .direction import Direction
+from .errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,13 @@ class Explanation:
     nearest: Nearest | None = None
 
     def badness(self) -> NDArray[np.float32]:
-        """(m,) how much worse each generated sample makes the value: influence, or minus it where higher is better."""
-        assert self.of_generated is not None
+        """(m,) how much worse each generated sample makes the value: influence, or minus it where higher is better.
+
+        Raises:
+            UsageError: the generated samples have no influence; `method` says why.
+        """
+        if self.of_generated is None:
+            raise UsageError(f"{self.name}: the samples of {self.candidate} have no influence: {self.method}")
         return self.of_generated if self.direction == "lower is better" else -self.of_generated
 
     def to_dict(self) -> dict[str, Any]:

@@ -157,7 +157,7 @@ def _shown(value: float) -> str:
 
 def _number(text: str) -> float | None:
     try:
-        number = float(text)
+        number = math.nan if "_" in text else float(text)  # Python's own 1_000 is nobody's number here
     except ValueError:
         return None
     return number if math.isfinite(number) else None

@@ -93,3 +93,9 @@ def test_a_pooled_map_finds_a_fault_in_a_photograph_and_beats_random_maps(lite0)
     fall = float(mine.score[0, 0] - mine.score[0, -1])
     assert fall > 0
     assert bool((mine.area + 0.1 * fall < other.area).all()), (mine, other)
+
+
+def test_a_box_beyond_the_image_is_one_sentence():
+    images = torch.rand(1, 3, 8, 8)
+    with pytest.raises(UsageError, match=r"box: expected .* within 8 x 8, got \(0, 0, 9, 9\)"):
+        deletion(lambda x: x.mean((1, 2, 3)), images, torch.rand(1, 2, 2), images, box=(0, 0, 9, 9))

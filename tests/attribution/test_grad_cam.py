@@ -263,3 +263,19 @@ def test_it_equals_an_independent_implementation(small, images):
         grad_cam(small, images, "norm", classes, upsample=False), expected.detach(), rtol=1e-6, atol=1e-9
     )
     assert "captum" in sys.modules
+
+
+def test_a_norm_without_running_statistics_mixes_a_batch_also_in_eval(images):
+    model = (
+        nn.Sequential(
+            nn.Conv2d(3, 4, 3),
+            nn.BatchNorm2d(4, track_running_stats=False),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+        .double()
+        .eval()
+    )
+    with pytest.raises(UsageError, match="1 is a batch norm without running statistics"):
+        grad_cam(model, images, "0", 0)
+    assert len(grad_cam(model, images[:1], "0", 0)) == 1

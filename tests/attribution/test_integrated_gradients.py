@@ -110,3 +110,11 @@ def test_in_inference_mode_and_without_touching_the_module(generator):
         found = integrated_gradients(lambda p: module(p)[:, 0], x, torch.zeros_like(x))
     torch.testing.assert_close(found.values.float(), x.clone() * module.weight.detach())
     assert module.weight.grad is None and module.weight.requires_grad
+
+
+def test_rounding_beside_no_difference_is_no_residual():
+    x = torch.tensor([[0.1, 0.7, -0.3]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = integrated_gradients(lambda v: (v.double() ** 2).sum(1) * 1.1, x, x[:, [1, 2, 0]])
+    assert float(found.residual) <= 0.01 and float(found.difference.abs()) < 1e-6

@@ -148,6 +148,13 @@ def test_wrong_use_is_one_sentence(pooled):
         maps_for(s.found, s.explanation, [13], s.extractor, s.images)
     with pytest.raises(UsageError, match="images: expected those of 'real', got 'late'"):
         maps_for(s.found, s.explanation, [1], s.extractor, {"late": s.images["late"]})
+    optional = replace(s.explanation, name="kd(biased=True)[small]", measure="kernel_distance")
+    with pytest.raises(
+        UsageError, match=r"measure: kd\(biased=True\)\[small\] is not kernel_distance as it is by"
+    ):
+        maps_for(s.found, optional, [1], s.extractor, s.images)
+    biased = assay.kernel_distance.with_options(biased=True)
+    assert maps_for(s.found, optional, [1], s.extractor, s.images, measure=biased)
     with pytest.raises(UsageError, match="kept no sets"):
         maps_for(replace(s.found, sets=()), s.explanation, [1], s.extractor, s.images)
     with pytest.raises(UsageError, match="extractor: the comparison is by small"):

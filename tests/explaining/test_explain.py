@@ -200,3 +200,32 @@ def test_refusals(keywords, error, match) -> None:
     given = {"generated": MADE, "measure": "fd", **keywords}
     with pytest.raises(error, match=match):
         assay.explain(REAL, given.pop("generated"), given.pop("measure"), **given)
+
+
+def test_no_influences_have_no_order_of_badness() -> None:
+    why = assay.explain(REAL, assay.Moments.of(MADE.double()), "fd")
+    with pytest.raises(
+        UsageError, match=r"the samples of generated have no influence: .*given as statistics"
+    ):
+        why.badness()
+
+
+@pytest.mark.parametrize("measure, held_out", [("kd", 1), ("fd", 1), ("precision", 5)])
+def test_too_few_samples_to_replace_groups_are_refused_before_the_measuring(
+    measure: str, held_out: int
+) -> None:
+    told: list[str] = []
+    words = rf"groups: shares of these measures need at least \d real samples .* there are {held_out};"
+    with pytest.raises(DataError, match=words):
+        assay.compare(
+            REAL, {"made": MADE}, measures=measure, groups={"made": ["one"] * 90}, held_out=draw(held_out, 3),
+            progress=lambda what, done, total: told.append(what),
+        )  # fmt: skip
+    assert told == []
+
+
+def test_groups_that_are_sequences_are_one_sentence() -> None:
+    with pytest.raises(
+        DataError, match="groups: expected one group a sample of generated, and some entries are"
+    ):
+        assay.explain(REAL, MADE[:3], "fd", groups=[["a"], ["b", "c"], ["d"]])

@@ -159,6 +159,7 @@ def said_json(capsys: pytest.CaptureFixture[str], usual: list[str]) -> str:
         ),
         (["history", "twelve"], "expected the number of a run"),
         (["history", "--dry-run"], "only with --forget"),
+        (["history", "--forget", "1", "--real", "x"], "no other option but --dry-run"),
         (["history", "--plot-file", "x.svg"], "say which measure"),
         (["history", "--plot", "fd", "--plot-file", "x.png"], "expected a name that ends in .svg"),
         (["history", "--export", "x.xlsx"], "expected a name that ends in .csv"),

@@ -160,9 +160,17 @@ def test_since_takes_dates_times_and_ages() -> None:
     assert since("2026-11-20T05:45Z") == "2026-11-20T05:45:00Z"
     assert since("36h", now) == "2026-11-21T00:00:00Z"
     assert since("1w", now) == "2026-11-15T12:00:00Z"
-    for wrong in ("yesterday", "9999999999d", "2026-13-01"):
+    assert since("0999-01-02") == "0999-01-02T00:00:00Z"
+    for wrong in ("yesterday", "9999999999d", "2026-13-01", "0001-01-01T00:00+05:00"):
         with pytest.raises(UsageError, match="--since: expected a date such as"):
             since(wrong)
+
+
+def test_values_without_a_finite_interval_are_not_drawn() -> None:
+    runs = [a_run(2, {"step-2": float("inf"), "step-3": 2.0}), a_run(1, {"step-1": 1.0})]
+    found = curves(runs, "fd")
+    assert [p.candidate for one in found.series for p in one.points] == ["step-1", "step-3"]
+    assert found.left_out == 1 and svg_drawing(found) and text_drawing(found, 80)
 
 
 def test_exports_hold_the_same_rows(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_conditions_are_read(text: str, parts: tuple[str | None, str, str, float
 
 
 @pytest.mark.parametrize(
-    "text", ["", "fd", "fd = 12", "fd > ", "> 12", "fd > many", "fd > nan", "fd >> 1", "f d > 1"]
+    "text", ["", "fd", "fd = 12", "fd > ", "> 12", "fd > many", "fd > nan", "fd >> 1", "f d > 1", "fd > 1_2"]
 )
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r'--fail-if: expected a measure.*"fd > 12"'):

@@ -290,3 +290,44 @@ def test_the_command_line_is_kept_without_credentials(history: History, given: s
         compared()
     assert history.run("last").command == ("assay", "compare", shown)
     assert b"secret" not in history.path.read_bytes()
+
+
+def test_secrets_of_a_script_are_not_kept(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [
+        "train.py",
+        "--hf-token",
+        "secret1",
+        "--api_key=secret2",
+        "hub.password=secret3",
+        "--token",
+        "--max-tokens",
+        "5",
+    ]
+    monkeypatch.setattr(sys, "argv", given)
+    compared()
+    assert history.run("last").command == (
+        "train.py", "--hf-token", "***", "--api_key=***", "hub.password=***", "--token", "--max-tokens", "5"
+    )  # fmt: skip
+    assert b"secret" not in history.path.read_bytes()
+
+
+def test_what_was_forgotten_is_not_in_the_file(history: History) -> None:
+    assay.compare(REAL, {"a very private name": REAL + 1}, measures="fd", history=True)
+    compared()
+    assert b"a very private name" in history.path.read_bytes()
+    history.forget(1)
+    assert b"a very private name" not in history.path.read_bytes()
+
+
+def test_a_newer_file_with_another_journal_is_not_changed(history: History) -> None:
+    compared()
+    connection = sqlite3.connect(history.path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA user_version = 99")
+    connection.commit()
+    connection.close()
+    before = history.path.read_bytes()
+    for use in (history.runs, lambda: history.forget(1)):
+        with pytest.raises(DataError, match="nothing was changed"):
+            use()
+        assert history.path.read_bytes() == before

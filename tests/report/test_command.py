@@ -46,3 +46,27 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_work(
     assert run(["compare", "missing", "missing too", "--report", "nowhere/report.html"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: --report nowhere/report.html: the folder nowhere does not exist")
+
+
+def test_a_comparison_outlives_the_files_it_was_to_go_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draws = np.random.default_rng(0)
+    for name in ("real", "made"):
+        np.save(f"{name}.npy", draws.normal(size=(30, 4)).astype(np.float32))
+    usual = ["compare", "real.npy", "made.npy", "--measures", "fd", "--no-history", "--quiet"]
+    assert run([*usual, "--report", "report.html", "--maps"]) == 2  # features alone show no place
+    out, err = capsys.readouterr()
+    assert "made, 30 samples" in out and err.startswith("error: maps: need the images")
+    assert '<section id="measures"' in (tmp_path / "report.html").read_text()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("assay.report.json.write_whole", full)
+    assert run([*usual, "--json", "found.json"]) == 1
+    out, err = capsys.readouterr()
+    assert (
+        "made, 30 samples" in out and err == "error: found.json cannot be written: no space left on device\n"
+    )

@@ -40,3 +40,8 @@ def test_a_far_outlier_is_counted_in_the_last_bar(full: Comparison) -> None:
 
 def test_influences_that_are_all_zero(full: Comparison) -> None:
     assert drawn(full, [0.0] * 4, "lower is better") == [("better", 4)]
+
+
+def test_what_is_no_number_is_not_drawn(full: Comparison) -> None:
+    one = replace(full.explanations[0], of_generated=np.array([np.nan, 1.0], np.float32), of_real=None)
+    assert influences_section(replace(full, explanations=(one,))) is None

@@ -58,3 +58,9 @@ def test_ticks_are_few_round_and_told_apart(low: float, high: float) -> None:
     assert 2 <= len(marks) <= 6
     assert len({label for _, label in marks}) == len(marks)
     assert all(low - 1e-12 <= value <= high * (1 + 1e-9) for value, _ in marks)
+
+
+def test_one_number_beyond_what_a_half_is_beside_has_a_scale() -> None:
+    for value in (1e17, -1e17):
+        scale = scale_of([value])
+        assert scale.low < value < scale.high and ticks(scale)

@@ -21,8 +21,10 @@ from assay.comparing.compared_sets import ComparedSet
 from assay.comparison import Difference
 from assay.errors import DataError
 from assay.measure_by_name import SHORT
+from assay.report.class_table import class_tables
 from assay.report.html import as_page, write_page
 from assay.report.html.album import album_of
+from assay.report.html.galleries import chosen_samples
 from assay.report.html.headline import headline
 from assay.report.html.meanings import MEANINGS, meaning_of
 from assay.report.html.picture import POINTS, picture_of
@@ -307,3 +309,24 @@ def test_the_picture_of_wide_and_of_many_features() -> None:
         assert picture_of(replace(found, sets=sets(narrow, narrow)), 0) is not None
     only_statistics = replace(sets(real)[0], features=None)
     assert picture_of(replace(found, sets=(only_statistics, *sets(made))), 0) is None
+
+
+def test_the_worst_are_none_that_make_it_better(full: Comparison) -> None:
+    few = replace(
+        full.explanations[0], of_generated=np.array([2.0, -1.0, 0.0], np.float32), of_real=None, nearest=None
+    )
+    (chosen,) = chosen_samples(replace(full, explanations=(few,)))
+    shown = {gallery.title: [key[1] for key in gallery.samples()] for gallery in chosen.galleries}
+    assert shown == {"Worst generated": [0], "Best generated": [1]}
+
+
+def test_a_class_without_a_value_does_not_spoil_which_are_the_worst(full: Comparison) -> None:
+    row = full.classes[0]
+    classes = [
+        replace(
+            row, group=str(k), estimate=replace(row.estimate, corrected=float("nan") if k % 3 else float(k))
+        )
+        for k in range(90)
+    ]
+    ((_, *lines),) = class_tables(replace(full, classes=tuple(classes)), {row.direction: ""})
+    assert [int(line.name) for line in lines] == list(range(87, 27, -3))

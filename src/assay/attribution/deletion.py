@@ -49,7 +49,7 @@ def deletion(
         box: (top, left, height, width) that the maps lie over; all of the image by default.
 
     Raises:
-        UsageError: shapes that do not fit; a number of steps below 1; maps with NaN.
+        UsageError: shapes that do not fit; a box beyond the image; a number of steps below 1; maps with NaN.
 
     Source: Petsiuk et al. 2018, arXiv:1806.07421.
     """
@@ -113,6 +113,8 @@ def share_in(region: Tensor, height: int, width: int, box: Box | None = None) ->
 def on_pixels(cells: Tensor, height: int, width: int, box: Box | None = None, *, outside: int = 0) -> Tensor:
     """(B, h, w) values of cells -> (B, height, width), each pixel that of its cell, `outside` beyond the box."""
     top, left, tall, wide = (0, 0, height, width) if box is None else box
+    if min(top, left) < 0 or min(tall, wide) < 1 or top + tall > height or left + wide > width:
+        raise UsageError(f"box: expected (top, left, height, width) within {height} x {width}, got {box}")
     out = cells.new_full((len(cells), height, width), outside)
     rows = torch.arange(tall, device=cells.device) * cells.shape[1] // tall
     columns = torch.arange(wide, device=cells.device) * cells.shape[2] // wide

@@ -52,7 +52,8 @@ def grad_cam(
 
     Raises:
         UsageError: a layer that is not in the model, was not run, or gives no (B, C, h, w); a target that does not fit
-            the output; a batch norm in training, which would mix the images of a batch.
+            the output; a batch norm in training, or several images and one without running statistics, which would mix
+            the images of a batch.
 
     One backward pass serves the whole batch, as images do not see each other; only what is behind the layer is gone
     back through.
@@ -60,7 +61,7 @@ def grad_cam(
     Source: Selvaraju et al. 2017, arXiv:1610.02391.
     """
     found = layer_named(model, layer)
-    _refuse_mixing(model)
+    _refuse_mixing(model, len(images))
     with ordinary_gradients():
         kept: list[Tensor] = []
 
@@ -182,11 +183,18 @@ def _as_map(value: Tensor, to_map: Callable[[Tensor], Tensor] | None, count: int
     return found
 
 
-def _refuse_mixing(model: nn.Module) -> None:
+def _refuse_mixing(model: nn.Module, count: int) -> None:
     for name, part in model.named_modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training:
+        if not isinstance(part, nn.modules.batchnorm._BatchNorm):
+            continue
+        if part.training:
             raise UsageError(
                 f"model: {name or 'it'} is a batch norm in training, which mixes the images of a batch; call .eval()"
+            )
+        if part.running_mean is None and count > 1:
+            raise UsageError(
+                f"model: {name or 'it'} is a batch norm without running statistics, which mixes the images of a batch "
+                "also in .eval(); give one image at a time"
             )
 
 

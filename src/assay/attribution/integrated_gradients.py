@@ -17,6 +17,7 @@ FIRST_STEPS = 8
 MOST_STEPS = 512
 TOLERANCE = 0.01
 AT_ONCE = 16  # points of paths that go through the function together
+ROUNDING = 1e-5  # of the values without their signs: a miss so small is the precision of the function itself
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class IntegratedGradients:
     Attributes:
         values: as the inputs, float64: an input's part of the difference.
         difference: (B,) float64, the function's value at the inputs minus that at the baselines.
-        residual: (B,) float64, |sum of the values - difference| over |difference|.
+        residual: (B,) float64, |sum of the values - difference| over |difference|; 0 where it is rounding beside what
+            the values add up to without their signs.
         steps: (B,) int64, how many steps of the path it took.
     """
 
@@ -94,7 +96,8 @@ def integrated_gradients(
                 total[todo] += path.at(todo, between)[1]
             steps[todo] = count
             values = away * total / steps.view(-1, *[1] * (x.ndim - 1))
-            residual = _relative(values.flatten(1).sum(1) - difference, difference)
+            flat = values.flatten(1)
+            residual = _relative(flat.sum(1) - difference, difference, ROUNDING * flat.abs().sum(1))
             todo = (residual > tolerance).nonzero()[:, 0]
             if len(todo) == 0 or 2 * count > most_steps:
                 break
@@ -190,7 +193,7 @@ def _wide(value: Tensor) -> Tensor:
     return value.cpu().to(torch.float64)
 
 
-def _relative(miss: Tensor, difference: Tensor) -> Tensor:
-    """|miss| over |difference|; 0 where both are."""
+def _relative(miss: Tensor, difference: Tensor, rounding: Tensor) -> Tensor:
+    """|miss| over |difference|; 0 where the miss is within rounding."""
     whole = difference.abs()
-    return torch.where(miss == 0, 0.0, miss.abs() / torch.where(whole > 0, whole, 1e-300))
+    return torch.where(miss.abs() <= rounding, 0.0, miss.abs() / torch.where(whole > 0, whole, 1e-300))

@@ -89,7 +89,7 @@ def maps_for(
     Raises:
         UsageError: sets that were not kept or have no features; another extractor than theirs, or one without a
             gradient; a row that is not there; "pooled" of an extractor without such a map; a measure that is not
-            smooth.
+            smooth, or was taken with options and is not given.
 
     The baseline of a map of pixels is the nearest image, resized where its size differs; where its proportions do, it
     is grey, and the picture's sentence says so.
@@ -192,9 +192,13 @@ def _sets(found: Comparison, explanation: Explanation, extractor: Extractor) -> 
 
 
 def _measure(explanation: Explanation) -> Measure:
-    from ..measure_by_name import measures_by_name
+    from ..measure_by_name import measures_by_name, printed_name
 
     (measure,) = measures_by_name(explanation.measure)
+    if printed_name(measure) != explanation.name.partition("[")[0]:
+        raise UsageError(
+            f"measure: {explanation.name} is not {measure.name} as it is by default; pass the measure itself"
+        )
     return measure
 
 

@@ -166,11 +166,18 @@ def command() -> Any:
                     progress=progress,
                 )
             # of several processes only the first one comes here; the others wait for what becomes of it
+            # the table first: whatever becomes of the files, it is not lost
+            print_comparison(found, Console(highlight=False, emoji=False, markup=False, **pipe_width()))
             if target is not None:
                 found.to_json(target)
             if page is not None:
-                found.to_html(page, maps=report_maps(found) if maps else None)
-            print_comparison(found, Console(highlight=False, emoji=False, markup=False, **pipe_width()))
+                drawn = None
+                try:
+                    if maps:
+                        with showing(quiet) as progress:
+                            drawn = report_maps(found, progress=progress)
+                finally:  # without maps, where there can be none
+                    found.to_html(page, maps=drawn)
             failed = failures(conditions, found, fail_on or "value")
             if failed:
                 print(f"failed: {'; '.join(failed)}", file=sys.stderr, flush=True)

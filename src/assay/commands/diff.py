@@ -43,7 +43,7 @@ def command() -> Any:
         for each in found.differences:
             print(printable(sentence(each)))
         for name, reason in found.refused:
-            print(f"{name}: not compared: {reason}")
+            print(printable(f"{name}: not compared: {reason}"))
         used = found.differences[0].estimate.level
         print(printable(f"{100 * used:g}% intervals of {found.b} minus {found.a}, against {run_a.real.name}"))
         return 0

@@ -55,6 +55,11 @@ def command() -> Any:
         console = Console(highlight=False, emoji=False, markup=False, **pipe_width())
         kept = History.at_home()
         if forget:
+            if any(
+                o is not None
+                for o in (run, real, candidate, features, measure, since, last, export, plot, plot_file)
+            ):
+                raise UsageError("--forget: takes the numbers of runs and no other option but --dry-run")
             return _forget(kept, forget, dry_run)
         if dry_run:
             raise UsageError("--dry-run: only with --forget")
@@ -73,7 +78,7 @@ def command() -> Any:
         runs = wanted.of(kept.runs() if run is None else [kept.run(number_of(run))])
         if export is not None:
             count = export_values(runs, export)
-            print(f"{export}: {count:,} {'value' if count == 1 else 'values'} of {_count(runs)}")
+            print(printable(f"{export}: {count:,} {'value' if count == 1 else 'values'} of {_count(runs)}"))
         if plot is not None:
             _plot(runs, plot, candidate, plot_file, console)
         if export is None and plot is None:
@@ -166,7 +171,7 @@ def _plot(
         except OSError as error:
             raise DataError(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
         count = sum(len(one.points) for one in found.series)
-        print(f"{file}: {count:,} {'value' if count == 1 else 'values'} of {found.name}")
+        print(printable(f"{file}: {count:,} {'value' if count == 1 else 'values'} of {found.name}"))
     if others:
         print(others)
 

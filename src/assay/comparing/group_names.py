@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError, UsageError
+from ..measure import Measure
+from ..measure_by_name import fewest_samples
 from .compared_sets import ComparedSet
 from .opened_sets import Opened
 
@@ -76,6 +78,8 @@ def rows_by_candidate(
     names: Mapping[str, np.ndarray[Any, Any]] | None,
     target: ComparedSet,
     made: Sequence[ComparedSet],
+    held_out: ComparedSet | None,
+    measures: Sequence[Measure],
 ) -> dict[str, dict[str, Tensor]]:
     """Candidate -> group -> rows (k,), groups in the order of their names, clusters the largest first.
 
@@ -84,14 +88,17 @@ def rows_by_candidate(
         names: what `group_names` found.
         target: the real set.
         made: the candidates.
+        held_out: the held-out real set, where there is one.
+        measures: that the groups have shares in.
 
     Raises:
         DataError: statistics in place of samples; another number of names than items; more than 64 groups; fewer
-            different samples than clusters.
+            different samples than clusters; fewer real samples to replace groups by than groups, or than the measures
+            need.
     """
     if groups is None:
         return {}
-    from ..explaining import refuse_many
+    from ..explaining import refuse_few, refuse_many, stand_ins
 
     for one in (target, *made):
         if one.features is None:
@@ -99,8 +106,12 @@ def rows_by_candidate(
                 f"groups: {one.name} is statistics, and shares need its samples: give the images or features"
             )
     found = {one.name: _rows(one, groups, names) for one in made}
+    pool = stand_ins(len(target), None if held_out is None or held_out.features is None else len(held_out))
+    two = [m for m in measures if len(m.sides) == 2 and m.domain == "features"]
     for rows in found.values():
         refuse_many(len(rows))
+        if two:
+            refuse_few(len(rows), pool, max(fewest_samples(m) // 2 for m in two))
     return found
 
 
@@ -127,7 +138,12 @@ def _rows(
 
 
 def _as_texts(given: Any, name: str) -> np.ndarray[Any, Any]:
-    array = given.cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    try:
+        array = given.cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    except ValueError:  # rows of several lengths
+        raise DataError(
+            f"groups: expected one group a sample of {name}, and some entries are sequences"
+        ) from None
     if array.ndim != 1:
         raise DataError(f"groups: expected one group a sample of {name}, shape (n,), not {array.shape}")
     return array.astype(str)

@@ -6,7 +6,7 @@ from .clusters import clusters
 from .coalitions import coalition_values
 from .copies import copies, false_alarm_rate
 from .influences import SampleInfluences, influences_of_all
-from .pieces import MOST_GROUPS, Pieces, pieces, refuse_many
+from .pieces import MOST_GROUPS, Pieces, pieces, refuse_few, refuse_many, stand_ins
 from .shapley import Shares, shapley
 from .surroundings import Surroundings
 
@@ -22,6 +22,8 @@ __all__ = [
     "false_alarm_rate",
     "influences_of_all",
     "pieces",
+    "refuse_few",
     "refuse_many",
     "shapley",
+    "stand_ins",
 ]

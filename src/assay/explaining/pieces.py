@@ -56,13 +56,9 @@ def pieces(
     """
     refuse_many(len(groups))
     made = sum(len(rows) for rows in groups)
-    pool = real // 2 if held_out is None else held_out
+    pool = stand_ins(real, held_out)
     size = min(made, pool, *(() if at_most is None else (at_most,)))
-    if size < len(groups):
-        raise DataError(
-            f"groups: {len(groups)} groups and {pool} real samples to put in their place; give more real samples or "
-            "fewer groups"
-        )
+    refuse_few(len(groups), pool)
     shuffled = torch.randperm(real, generator=generator)
     if held_out is None:
         stand_in, reference = shuffled[:size], shuffled[size:]
@@ -75,6 +71,25 @@ def pieces(
         for rows, k in zip(groups, sizes, strict=True)
     ]
     return Pieces(reference, tuple(chosen), torch.split(stand_in, sizes))
+
+
+def stand_ins(real: int, held_out: int | None) -> int:
+    """How many real samples can take the place of groups: the held-out ones, or half of the real set."""
+    return real // 2 if held_out is None else held_out
+
+
+def refuse_few(groups: int, pool: int, fewest: int = 1) -> None:
+    """Raise `DataError` for fewer real samples to replace groups by than there are groups, or than `fewest`."""
+    if pool < groups:
+        raise DataError(
+            f"groups: {groups} groups and {pool} real samples to put in their place; give more real samples or "
+            "fewer groups"
+        )
+    if pool < fewest:
+        raise DataError(
+            f"groups: shares of these measures need at least {fewest} real samples to put in the groups' place, and "
+            f"there are {pool}; give more real or held-out samples"
+        )
 
 
 def refuse_many(groups: int) -> None:

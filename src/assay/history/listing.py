@@ -65,13 +65,14 @@ def since(text: str, now: datetime | None = None) -> str:
             when = now - timedelta(hours=float(age[1]) * HOURS[age[2]])
         else:
             when = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text.strip()))
+        when = when.replace(tzinfo=timezone.utc) if when.tzinfo is None else when.astimezone(timezone.utc)
     except (ValueError, OverflowError):
         raise UsageError(
             f"--since: expected a date such as 2026-11-22, a time such as 2026-11-22T05:45, or an age such as 12h, 7d, "
             f"2w, got {text!r}"
         ) from None
-    when = when.replace(tzinfo=timezone.utc) if when.tzinfo is None else when.astimezone(timezone.utc)
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+    # not `strftime`, which writes the year 999 with three digits on some systems
+    return f"{when.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def listed_rows(runs: Sequence[Run]) -> list[tuple[str, str, str, str, str, str]]:

@@ -41,7 +41,7 @@ class Curves:
         real: the set that all are measured against.
         x: what the horizontal axis counts.
         series: one a family of names, or one a candidate where the axis counts runs.
-        left_out: how many values are of other real sets or features, or are no numbers.
+        left_out: how many values are of other real sets or features, or have no finite interval.
     """
 
     name: str
@@ -81,7 +81,7 @@ def curves(runs: Sequence[Run], measure: str, candidate: str | None = None) -> C
         raise DataError(f"no run here has the measure {measure!r}{there}")
     newest, first = found[0]
     alike = [(run, value) for run, value in found if _axis(run, value) == _axis(newest, first)]
-    finite = [(run, value) for run, value in alike if not math.isnan(value.estimate.corrected)]
+    finite = [(run, value) for run, value in alike if _can_be_drawn(value)]
     names = {value.candidate for _, value in finite}
     numbered = len(names) > 1 and all(NUMBER.search(name) for name in names)
     return Curves(
@@ -126,6 +126,11 @@ def _by_run(found: Sequence[tuple[Run, StoredValue]]) -> tuple[Series, ...]:
 def _point(x: float, run: Run, value: StoredValue) -> Point:
     e = value.estimate
     return Point(float(x), e.corrected, e.low, e.high, value.candidate, run.id)
+
+
+def _can_be_drawn(value: StoredValue) -> bool:
+    e = value.estimate
+    return all(map(math.isfinite, (e.corrected, e.low, e.high)))
 
 
 def _axis(run: Run, value: StoredValue) -> tuple[str | None, ...]:

@@ -138,6 +138,8 @@ class History:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._told(), closing(self._connected("rwc")) as connection:
+            self._version(connection)  # first: a file that is refused stays as it is
+            connection.execute("PRAGMA journal_mode = DELETE")
             self._bring_up_to_date(connection)
             with _transaction(connection):
                 yield connection
@@ -158,8 +160,7 @@ class History:
         connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
-        if mode != "ro":
-            connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA secure_delete = ON")  # what was forgotten stays in no free page
         return connection
 
     def _version(self, connection: sqlite3.Connection) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from ..comparison import Comparison, Row
@@ -40,7 +41,8 @@ def _of_candidate(candidate: str, rows: Sequence[Row], arrows: Mapping[str, str]
 def _worst(by_class: Mapping[str, dict[str, Row]], measure: str) -> dict[str, dict[str, Row]]:
     def badness(label: str) -> float:
         row = by_class[label][measure]
-        return row.estimate.corrected if row.direction == "lower is better" else -row.estimate.corrected
+        value = row.estimate.corrected if row.direction == "lower is better" else -row.estimate.corrected
+        return -math.inf if math.isnan(value) else value  # NaN has no place in an order and would spoil it
 
     scored = sorted((label for label in by_class if measure in by_class[label]), key=badness, reverse=True)
     return {label: by_class[label] for label in scored[:CLASSES_AT_MOST]}

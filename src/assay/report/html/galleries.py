@@ -57,6 +57,7 @@ def chosen_samples(found: Comparison) -> list[Chosen]:
                     real, each.of_real if worse_up else -each.of_real, each.of_real,
                 )
             )  # fmt: skip
+        galleries = [gallery for gallery in galleries if gallery.entries]
         if galleries:
             chosen.append(Chosen(each.candidate, each.name, each.method, tuple(galleries)))
     return chosen
@@ -123,7 +124,8 @@ def _gallery(
     title: str, sentence: str, of: str, badness: NDArray[np.float32], influence: NDArray[np.float32]
 ) -> Gallery:
     order = np.argsort(-badness, kind="stable")[:MOST]
-    entries = tuple((Shown(of, int(row), signed(float(influence[row]))),) for row in order)
+    # of few samples the worst are soon good ones
+    entries = tuple((Shown(of, int(r), signed(float(influence[r]))),) for r in order if badness[r] > 0)
     return Gallery(title, sentence, ("sample", "influence"), entries)
 
 

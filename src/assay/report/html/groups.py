@@ -55,9 +55,10 @@ def groups_section(found: Comparison, shares: Sequence[Shares], album: Album) ->
         for each in shares
     ]
     lead = (
-        "A group's share is what the distance loses, on average over all orders, when the group is replaced by "
-        "as many held-out real samples. Shares and the floor add up to the whole: the greatest share is where to "
-        "start, and a negative one belongs to a group that is better than real samples would be."
+        "A group's share is what the value loses, on average over all orders, when the group is replaced by as many "
+        "other real samples. Shares and the floor add up to the whole. The group at the top is where to start: of the "
+        "greatest share where lower is better, of the least where higher is. A share of the other sign belongs to a "
+        "group that is better than real samples would be."
     )
     return Section("groups", "Group by group", [lead], tabs("groups of", panels))
 

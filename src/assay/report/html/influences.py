@@ -22,17 +22,21 @@ HEIGHT = 64
 
 def influences_section(found: Comparison) -> Section | None:
     """A card a measure: histograms of each candidate's influences, and of the real set's, on one scale."""
-    usable = [e for e in found.explanations if e.of_generated is not None or e.of_real is not None]
+    usable = [e for e in found.explanations if _finite(e.of_generated) or _finite(e.of_real)]
     if not usable:
         return None
     cards = [_card([e for e in usable if e.name == name]) for name in dict.fromkeys(e.name for e in usable)]
     lead = [
-        "How much single samples move the value; influences add up to zero. Coloured bars make it worse, grey ones "
-        "better. A long coloured tail: a few samples do the harm and are worth looking at. An even hill: all of "
-        "the set is off.",
+        "How much single samples move the value. Coloured bars make it worse, grey ones better. A long coloured tail: "
+        "a few samples do the harm and are worth looking at. An even hill: all of the set is off.",
         "The last bar at either end holds everything beyond it.",
     ]
     return Section("influences", "Who did it", lead, element("div", {"class": "cards"}, *cards))
+
+
+def _finite(values: NDArray[np.float32] | None) -> bool:
+    """Whether there is anything to draw: of a value that overflows no influence is a number."""
+    return values is not None and len(values) > 0 and bool(np.isfinite(values).all())
 
 
 def _card(explained: Sequence[Explanation]) -> Html:
@@ -40,7 +44,7 @@ def _card(explained: Sequence[Explanation]) -> Html:
         (f"{each.candidate}, generated" if side == "g" else f"real, against {each.candidate}", values, each)
         for each in explained
         for side, values in (("g", each.of_generated), ("r", each.of_real))
-        if values is not None and len(values)
+        if values is not None and _finite(values)
     ]
     pooled = np.concatenate([values for _, values, _ in drawn])
     low, high = np.quantile(pooled, [TAIL, 1 - TAIL]).tolist()

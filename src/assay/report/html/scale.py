@@ -37,7 +37,8 @@ def scale_of(numbers: Iterable[float], *, zero: bool = False) -> Scale:
     if zero and 0 < low < 2 * (high - low):
         low = 0.0
     if low == high:
-        low, high = low - 0.5, high + 0.5
+        room = max(0.5, 0.01 * abs(low))  # half of one is nothing beside 1e17
+        low, high = low - room, high + room
     return Scale(low, high)
 
 
