@@ -8,11 +8,8 @@ from typing import Literal
 from .attribution import maps_for
 from .comparison import Comparison
 from .errors import UsageError
-from .explanation import Explanation
 from .report.html import shown_samples
-
-# the first that is there: with fewer samples than features the Fréchet distance's maps cannot be told from random ones
-MAPPED = ("kernel_distance", "frechet_distance", "cmmd")
+from .report.mapped import MAPPED, mapped_by_candidate
 
 
 def report_maps(
@@ -26,11 +23,7 @@ def report_maps(
     """
     if found.extractor is None or not found.images:
         raise UsageError("maps: need the images of all sets and explain=True; features alone show no place")
-    by_candidate: dict[str, Explanation] = {}
-    for name in MAPPED:
-        for each in found.explanations:
-            if each.measure == name and each.of_generated is not None:
-                by_candidate.setdefault(each.candidate, each)
+    by_candidate = mapped_by_candidate(found)
     if not by_candidate:
         raise UsageError(f"maps: are of {', '.join(MAPPED)}; measure one of them")
     shown: dict[str, list[int]] = {}

@@ -22,6 +22,8 @@ def test_the_samples_shown_get_maps_and_they_are_in_the_page(tmp_path: Path) -> 
     assert {name for name, _ in maps} == {"real", "made"}
     assert all(png.startswith(b"\x89PNG") for png in maps.values())
     found.to_html(tmp_path / "with.html", maps=maps)
+    # they are of one measure, whichever gallery they are looked at in
+    assert "its influence on kd[" in (tmp_path / "with.html").read_text()
     found.to_html(tmp_path / "without.html")
     assert (tmp_path / "with.html").stat().st_size > (tmp_path / "without.html").stat().st_size + 1000
 

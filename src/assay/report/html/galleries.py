@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...comparison import Comparison
+from ..mapped import mapped_by_candidate
 from ..numbers import shown
 from .album import Album, Key
 from .markup import Html, element, together
@@ -102,7 +103,10 @@ def galleries_section(found: Comparison, chosen: Sequence[Chosen], album: Album)
         "divided by the number of samples less one. Look for what the worst have in common."
     )
     return Section(
-        "samples", "Samples to look at", [lead], together([_map_toggle(album), tabs("candidate", panels)])
+        "samples",
+        "Samples to look at",
+        [lead],
+        together([_map_toggle(found, album), tabs("candidate", panels)]),
     )
 
 
@@ -112,11 +116,15 @@ def short_names(measures: Sequence[str]) -> dict[str, str]:
     return {name: name.partition("[")[0] if one_space else name for name in measures}
 
 
-def _map_toggle(album: Album) -> Html:
+def _map_toggle(found: Comparison, album: Album) -> Html:
     if not album.maps:
         return Html("")
     button = element("button", {"type": "button", "id": "maps", "aria-pressed": "false"}, "Heat maps")
-    sentence = " Where in an image its influence comes from: orange makes the value worse, blue better."
+    of = ", ".join(dict.fromkeys(each.name for each in mapped_by_candidate(found).values()))
+    sentence = (
+        f" Where in an image its influence on {of} comes from, in every gallery: "
+        "orange makes the value worse, blue better."
+    )
     return element("p", {"class": "lead"}, button, sentence)
 
 
