@@ -14,7 +14,8 @@ from torch import Tensor
 
 import assay
 from assay import batch_laws
-from assay.batch_laws import BATCH_LAWS, draw_batch_inputs, laws_of_batches
+from assay.batch_law_inputs import draw_batch_inputs
+from assay.batch_laws import BATCH_LAWS, laws_of_batches
 from assay.batch_objective import BatchObjective, batch_objective
 from assay.law_inputs import LawBroken
 
@@ -138,6 +139,25 @@ def hides_it_an_anchor(a: Tensor, b: Tensor, *, reduction: str = "mean") -> Tens
     return values.mean() if reduction == "mean" else values + (a * b).sum(1).detach()
 
 
+class _SquareOnce(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        return 2 * ctx.saved_tensors[0] * slope
+
+
+@decoy()
+def straight_to_its_gradient(a: Tensor, b: Tensor) -> Tensor:
+    """Its gradient by a is taken for a constant."""
+    square: Tensor = _SquareOnce.apply(a)
+    return square.mean() + b.mean()
+
+
 @decoy(laws=[batch_laws.symmetric])
 def lopsided(a: Tensor, b: Tensor) -> Tensor:
     return (a.square() - b).mean()
@@ -174,6 +194,7 @@ DECOYS: list[tuple[BatchObjective, str]] = [
     (out_of_bounds, "stays_within_bounds"),
     (hides_a_part, "gradient_is_right"),
     (hides_it_an_anchor, "gradient_is_right"),
+    (straight_to_its_gradient, "second_derivative_is_right_or_refused"),
     (lopsided, "symmetric"),
     (by_axes, "rotation_invariant"),
     (by_length, "ignores_length"),

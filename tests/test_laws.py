@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,13 @@ VARIANTS = [
     assay.sets.precision.with_options(nearest_k=3),
     assay.sets.memorization_informed_frechet_distance.with_options(threshold=1.0),
 ]
-SLOW = {"compiled_agrees": 1, "zero_in_expectation": 2, "gradient_is_right": 4}  # fewer examples of these
+# fewer examples of these
+SLOW = {
+    "compiled_agrees": 1,
+    "zero_in_expectation": 2,
+    "gradient_is_right": 4,
+    "second_derivative_is_right_or_refused": 2,
+}
 
 CASES = [
     pytest.param(m, law, id=f"{m.name}{'' if m in MEASURES else dict(m.options)}-{law.__name__}")
@@ -147,6 +154,24 @@ def wrong_slope(y: Samples) -> Tensor:
     return (y.counts @ (y.features * centre)).sum() / y.weight
 
 
+class _CubeOnce(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        return 3 * ctx.saved_tensors[0] ** 2 * slope
+
+
+@measure(statistic=Samples, best="min", reference="decoy")
+def straight_to_its_gradient(y: Samples) -> Tensor:
+    """Its gradient by the samples is taken for a constant."""
+    return (y.counts @ _CubeOnce.apply(y.features.to(torch.float64))).sum() / y.weight
+
+
 @measure(statistic=Samples, best="min", reference="decoy")
 def kinked_to_nan(y: Samples) -> Tensor:
     """sqrt at 0 has an infinite slope; times 0 it is NaN."""
@@ -200,6 +225,7 @@ DECOYS: list[tuple[Measure, str]] = [
     (mean_gap, "zero_in_expectation"),
     (out_of_bounds, "stays_within_bounds"),
     (wrong_slope, "gradient_is_right"),
+    (straight_to_its_gradient, "second_derivative_is_right_or_refused"),
     (kinked_to_nan, "gradient_is_right"),
     (narrow, "float32_agrees"),
     (one_a_sample, "is_a_scalar"),

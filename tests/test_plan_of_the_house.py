@@ -18,14 +18,15 @@ ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file(
     "explaining",
 }
 CONTRACT = {
-    "arguments", "batch_arguments", "batch_laws", "batch_loss", "batch_objective", "checks", "conditional",
-    "conditional_objective", "contrast", "declaration", "devices", "drawing", "errors", "estimate", "home",
-    "joint", "law_inputs", "laws", "measure", "note", "objective", "pair_arguments", "pair_estimate",
-    "pair_laws", "pair_metric", "pairs", "per_class", "permutation", "population", "printable", "resample",
-    "several_objectives", "spread", "stream", "trace", "tracker", "version", "warm_up", "written_whole",
+    "arguments", "batch_arguments", "batch_law_inputs", "batch_laws", "batch_loss", "batch_objective", "checks",
+    "conditional", "conditional_objective", "contrast", "declaration", "devices", "drawing", "errors",
+    "estimate", "gradient_laws", "home", "joint", "law_inputs", "laws", "measure", "note", "objective",
+    "pair_arguments", "pair_estimate", "pair_laws", "pair_metric", "pairs", "per_class", "permutation",
+    "population", "printable", "resample", "several_objectives", "spread", "stream", "trace", "tracker",
+    "version", "warm_up", "written_whole",
 }  # fmt: skip
 MAIN_JOB = {
-    "__init__", "__main__", "check", "cli", "clip_scores", "commands", "compare", "comparing", "comparison",
+    "__init__", "__main__", "check", "check_kinds", "cli", "clip_scores", "commands", "compare", "comparing", "comparison",
     "direction", "explain", "explaining", "explanation", "fail_if", "make_reference", "measure_by_name", "report_maps",
 }  # fmt: skip
 

@@ -5,59 +5,19 @@ A law is a function of (objective, inputs) that raises `LawBroken` with what it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
+from .batch_law_inputs import BatchInputs, cast
 from .errors import UsageError
+from .gradient_laws import second_derivative
 from .law_inputs import LawBroken, refuses
 
 if TYPE_CHECKING:
     from .batch_objective import BatchObjective
-
-
-@dataclass(frozen=True)
-class BatchInputs:
-    """What laws are tried on.
-
-    Attributes:
-        batch: the tensors by name, embeddings float64.
-        seed: for whatever else a law draws.
-    """
-
-    batch: Mapping[str, Tensor]
-    seed: int
-
-    def generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(self.seed)
-
-
-def draw_batch_inputs(
-    objective: BatchObjective, *, n: int, d: int, classes: int, seed: int, optional: bool = False
-) -> BatchInputs:
-    """n related rows of normal embeddings, and labels of a few classes.
-
-    Args:
-        objective: whose batch.
-        n, d: rows and features.
-        classes: how many labels there are to draw from.
-        seed: of the draw.
-        optional: whether the tensors that may be left out are drawn too.
-    """
-    g = torch.Generator().manual_seed(seed)
-    common = torch.randn(n, d, dtype=torch.float64, generator=g)
-    batch: dict[str, Tensor] = {}
-    for name in objective.batch:
-        if name in objective.optional and not optional:
-            continue
-        if name in objective.samples:
-            batch[name] = 0.5 * common + torch.randn(n, d, dtype=torch.float64, generator=g)
-        else:
-            batch[name] = torch.randint(0, classes, (n,), generator=g)
-    return BatchInputs(batch, seed)
 
 
 # -- laws of every batch objective ----------------------------------------------------------------------------------
@@ -66,7 +26,7 @@ def draw_batch_inputs(
 def is_a_scalar(objective: BatchObjective, inputs: BatchInputs) -> None:
     """One finite number of the embeddings' precision, the same at every call."""
     for dtype in (torch.float64, torch.float32):
-        batch = _cast(objective, inputs, dtype)
+        batch = cast(objective, inputs, dtype)
         value = objective(**batch)
         if value.shape != () or value.dtype != dtype or not bool(value.isfinite()):
             raise LawBroken(f"is_a_scalar: {objective.name}: expected a finite {dtype} scalar, got {value!r}")
@@ -109,15 +69,15 @@ def mean_is_of_the_anchors(objective: BatchObjective, inputs: BatchInputs) -> No
 
 def float32_agrees(objective: BatchObjective, inputs: BatchInputs) -> None:
     """Single precision gives the value of double precision to 1e-4."""
-    narrow = _cast(objective, inputs, torch.float32)
-    wide = _cast(objective, BatchInputs(narrow, inputs.seed), torch.float64)
+    narrow = cast(objective, inputs, torch.float32)
+    wide = cast(objective, BatchInputs(narrow, inputs.seed), torch.float64)
     _same("float32_agrees", objective, objective(**narrow).to(torch.float64), objective(**wide), 1e-4)
 
 
 def half_precision_works(objective: BatchObjective, inputs: BatchInputs) -> None:
     """float16 and bfloat16 rows give the float32 value of those rows, under autocast too, and a finite gradient."""
     for dtype in (torch.float16, torch.bfloat16):
-        batch = _cast(objective, inputs, dtype, gradient=True)
+        batch = cast(objective, inputs, dtype, gradient=True)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             value = objective(**batch)
         if value.dtype != torch.float32:
@@ -125,7 +85,7 @@ def half_precision_works(objective: BatchObjective, inputs: BatchInputs) -> None
                 f"half_precision_works: {objective.name} gives {value.dtype} for {dtype}, not float32"
             )
         plain = {name: t.detach() for name, t in batch.items()}
-        exact = objective(**_cast(objective, BatchInputs(plain, inputs.seed), torch.float32))
+        exact = objective(**cast(objective, BatchInputs(plain, inputs.seed), torch.float32))
         _same("half_precision_works", objective, value, exact, 1e-6)
         rows = [batch[name] for name in objective.samples if name in batch]
         for grad in torch.autograd.grad(value, rows):
@@ -148,7 +108,7 @@ def stays_within_bounds(objective: BatchObjective, inputs: BatchInputs) -> None:
 def gradient_is_right(objective: BatchObjective, inputs: BatchInputs) -> None:
     """The gradient of the value, and of a weighted sum of the values an anchor, equals central differences."""
     g = inputs.generator()
-    batch = _cast(objective, inputs, torch.float64, gradient=True)
+    batch = cast(objective, inputs, torch.float64, gradient=True)
     names = [name for name in objective.samples if name in batch]
     weights = torch.rand(len(batch[names[0]]), dtype=torch.float64, generator=g)
 
@@ -174,6 +134,16 @@ def gradient_is_right(objective: BatchObjective, inputs: BatchInputs) -> None:
             raise LawBroken(
                 f"gradient_is_right: {objective.name} has the slope {slope:.8g}, autograd says {found:.8g}"
             )
+
+
+def second_derivative_is_right_or_refused(objective: BatchObjective, inputs: BatchInputs) -> None:
+    """Where the gradient is differentiated again it is right, or says that it cannot be."""
+    names = [name for name in objective.samples if name in inputs.batch]
+
+    def value_of(tensors: Sequence[Tensor]) -> Tensor:
+        return objective(**{**inputs.batch, **dict(zip(names, tensors, strict=True))})
+
+    second_derivative(value_of, [inputs.batch[name] for name in names], inputs.generator())
 
 
 def bad_input_is_refused(objective: BatchObjective, inputs: BatchInputs) -> None:
@@ -230,6 +200,7 @@ BATCH_LAWS: tuple[Callable[..., None], ...] = (
     half_precision_works,
     stays_within_bounds,
     gradient_is_right,
+    second_derivative_is_right_or_refused,
     bad_input_is_refused,
     module_is_the_function,
 )
@@ -283,15 +254,6 @@ def only_equality_of_labels_counts(objective: BatchObjective, inputs: BatchInput
     """Renaming the classes changes nothing."""
     renamed = {name: 1000 - 7 * t if name in objective.labels else t for name, t in inputs.batch.items()}
     _same("only_equality_of_labels_counts", objective, objective(**renamed), objective(**inputs.batch))
-
-
-def _cast(
-    objective: BatchObjective, inputs: BatchInputs, dtype: torch.dtype, gradient: bool = False
-) -> dict[str, Tensor]:
-    return {
-        name: t.detach().to(dtype, copy=True).requires_grad_(gradient) if name in objective.samples else t
-        for name, t in inputs.batch.items()
-    }
 
 
 def _same(law: str, objective: BatchObjective, got: Tensor, expected: Tensor, relative: float = 1e-9) -> None:

@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from .errors import UsageError
+from .scale.agreement import told_by_all
 from .scale.gather import several_processes
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class BatchLoss(torch.nn.Module):
     parameters' gradients is the one of the whole batch. Options with a gradient, a learnable temperature, have the
     whole gradient on every process alike.
 
-    Values are not looked at, so that a step never waits for a GPU's values.
+    The rows' values are not looked at. A temperature that is a tensor is, once a step, for which a GPU is waited for.
     """
 
     def __init__(
@@ -61,18 +62,18 @@ class BatchLoss(torch.nn.Module):
             UsageError: as the call, on every process alike.
         """
         several = self.gradients != "none" and several_processes(self.group)
-        problem: str | None = None
+        error: Exception | None = None
         tensors: dict[str, Tensor] = {}
         options: dict[str, Any] = {}
         try:
             given, options = self.objective.bind(batch, named)
             tensors = self.objective.check(given)
-        except UsageError as error:
+        except Exception as caught:
             if not several:
                 raise
-            problem = str(error)
+            error = caught
         if several:
-            agree(problem, tuple(tensors), self.group)
+            agree(error, tuple(tensors), self.group)
         options = {**self.current_options(), **options}
         if several:
             value = self.objective.of_all_processes(tensors, options, self.gradients, self.group)
@@ -101,13 +102,9 @@ class BatchLoss(torch.nn.Module):
         return f"{self.objective.name}, gradients={self.gradients!r}{options}"
 
 
-def agree(problem: str | None, names: tuple[str, ...], group: Any) -> None:
-    """Every process learns of one process's bad input, which would otherwise leave the others waiting for its rows."""
-    said: list[Any] = [None] * dist.get_world_size(group)
-    dist.all_gather_object(said, (problem, names), group=group)
-    for rank, (other, _) in enumerate(said):
-        if other is not None:
-            raise UsageError(other if other == problem else f"rank {rank}: {other}")
-    if len({given for _, given in said}) > 1:
-        shown = "; ".join(f"rank {r}: {', '.join(given)}" for r, (_, given) in enumerate(said))
+def agree(error: Exception | None, names: tuple[str, ...], group: Any) -> None:
+    """All processes come here; where one brings an error, or other tensors than the rest, all raise."""
+    given = told_by_all(error, names, group)
+    if len(set(given)) > 1:
+        shown = "; ".join(f"rank {r}: {', '.join(own)}" for r, own in enumerate(given))
         raise UsageError(f"every process must give the same tensors; got {shown}")

@@ -15,22 +15,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from .check_kinds import Checkable, Kind, Law, kind_of
 from .checks import nearest_name
 from .errors import MissingExtra, UsageError
 from .joint import Joint
-from .law_inputs import LawBroken, draw_inputs
-from .laws import UNIVERSAL, laws_of, translation_invariant
-from .measure import Law, Measure
-from .statistics import Moments
+from .law_inputs import LawBroken
 
 EXAMPLES = 25  # inputs a law, where time allows
 COSTLY = {"compiled_agrees": 2, "zero_in_expectation": 3, "gradient_is_right": 10}
-SIZES = (8, 24)
-WIDTHS = (2, 5, 12, 30)
-SCALES = (1.0, 0.1, 3.0)
-# kernel values grow with the offset to their power: only measures of differences are asked to bear a large one
-SMALL_OFFSETS = (0.0, 0.5)
-LARGE_OFFSETS = (0.0, -3.0, 1e4)
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,8 @@ class Verdict:
             ran out before the first example.
         examples: how many inputs were tried.
         message: how it is broken, or the reason of the exemption.
-        inputs: the smallest inputs found that break it, as `assay.laws.draw_inputs` takes them.
+        inputs: the smallest inputs found that break it, as `drawn_by` takes them.
+        drawn_by: the function that draws them again: `draw_inputs` of `assay.laws` for a set measure.
     """
 
     law: str
@@ -51,9 +44,10 @@ class Verdict:
     examples: int = 0
     message: str = ""
     inputs: dict[str, float] | None = None
+    drawn_by: str = "draw_inputs"
 
 
-def load_measure(target: str) -> Measure:
+def load_measure(target: str) -> Checkable:
     """The measure that `package.module:name` or `path/to/file.py:name` means; the current folder is looked in first.
 
     The module is imported, so its code runs.
@@ -70,7 +64,7 @@ def load_measure(target: str) -> Measure:
     for part in name.split("."):
         if not hasattr(found, part):
             measures = (
-                [k for k, v in vars(found).items() if isinstance(v, Measure)]
+                [k for k, v in vars(found).items() if isinstance(v, Checkable)]
                 if hasattr(found, "__dict__")
                 else []
             )
@@ -81,17 +75,21 @@ def load_measure(target: str) -> Measure:
         raise UsageError(
             f"{target} is a joint: check its measures one by one: {', '.join(m.name for m in found.measures)}"
         )
-    if not isinstance(found, Measure):
-        advice = "; decorate it with @assay.measure(...)" if callable(found) else ""
+    if not isinstance(found, Checkable):
+        advice = (
+            "; decorate it with @assay.measure(...), @assay.pair_measure(...) or @assay.batch_objective(...)"
+            if callable(found)
+            else ""
+        )
         raise UsageError(f"{target} is no measure but a {type(found).__name__}{advice}")
     return found
 
 
-def check_measure(measure: Measure, *, seconds: float = 30.0, seed: int = 0) -> Iterator[Verdict]:
+def check_measure(measure: Checkable, *, seconds: float = 30.0, seed: int = 0) -> Iterator[Verdict]:
     """Put a measure through its laws, one verdict a law as it is reached.
 
     Args:
-        measure: any measure.
+        measure: any measure of sets or pairs, or batch objective.
         seconds: in all, shared out among the laws; a single example may overrun its share.
         seed: of the inputs that are tried; the same seed tries the same ones.
 
@@ -100,22 +98,22 @@ def check_measure(measure: Measure, *, seconds: float = 30.0, seed: int = 0) -> 
 
     Raises:
         MissingExtra: hypothesis is not installed.
+        UsageError: an exception from a law that there is not, or a pair measure whose members cannot be drawn.
     """
     _require_hypothesis()
-    known = {law.__name__ for law in UNIVERSAL}
+    kind = kind_of(measure)
     for name, reason in measure.exceptions.items():
-        if name not in known:
+        if name not in kind.universal:
             raise UsageError(
-                f"{measure.name}: exceptions: {name!r} is no universal law{nearest_name(name, known)}"
+                f"{measure.name}: exceptions: {name!r} is no universal law{nearest_name(name, kind.universal)}"
             )
         yield Verdict(name, "exempt", message=reason)
     end = time.monotonic() + seconds
-    laws = laws_of(measure)
     # the one that is slow to start goes last, so that it cannot take the others' time
-    laws.sort(key=lambda law: law.__name__ == "compiled_agrees")
+    laws = sorted(kind.laws, key=lambda law: law.__name__ == "compiled_agrees")
     for k, law in enumerate(laws):
         now = time.monotonic()
-        yield _tried(measure, law, now + max(0.0, end - now) / (len(laws) - k), seed)
+        yield _tried(measure, kind, law, now + max(0.0, end - now) / (len(laws) - k), seed)
 
 
 def verdict_line(verdict: Verdict) -> str:
@@ -128,26 +126,25 @@ def verdict_line(verdict: Verdict) -> str:
     if verdict.state == "unknown":
         return f"{head}: no time was left; allow more seconds"
     inputs = ", ".join(f"{k}={v:g}" for k, v in (verdict.inputs or {}).items())
-    return f"{head}: {verdict.message}; smallest inputs found: draw_inputs(measure, {inputs})"
+    return f"{head}: {verdict.message}; smallest inputs found: {verdict.drawn_by}(measure, {inputs})"
 
 
-def _tried(measure: Measure, law: Law, until: float, seed: int) -> Verdict:
+def _tried(measure: Checkable, kind: Kind, law: Law, until: float, seed: int) -> Verdict:
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as with_seed
     from hypothesis import strategies as st
 
-    wide = measure.statistic is Moments or translation_invariant in measure.laws
     tried = 0
     failures: list[tuple[dict[str, float], str]] = []
 
-    def example(n: int, m: int, d: int, offset: float, scale: float, seed: int) -> None:
+    def example(drawn: dict[str, float]) -> None:
         nonlocal tried
         if time.monotonic() > until and (tried or failures):
             return
         tried += 1
-        inputs = {"n": n, "m": m, "d": d, "offset": offset, "scale": scale, "seed": seed}
+        inputs = {name: drawn[name] for name in kind.choices}
         try:
-            law(measure, draw_inputs(measure, **inputs))  # type: ignore[arg-type]
+            law(measure, kind.draw(measure, **inputs))
         except LawBroken as broken:
             # the law's name stands at the line's head already
             failures.append((inputs, str(broken).removeprefix(f"{law.__name__}: ")))
@@ -169,14 +166,10 @@ def _tried(measure: Measure, law: Law, until: float, seed: int) -> Verdict:
         suppress_health_check=list(HealthCheck),
     )
     strategies = {
-        "n": st.integers(*SIZES),
-        "m": st.integers(*SIZES),
-        "d": st.sampled_from(WIDTHS),
-        "offset": st.sampled_from(LARGE_OFFSETS if wide else SMALL_OFFSETS),
-        "scale": st.sampled_from(SCALES),
-        "seed": st.integers(0, 2**16),
+        name: st.integers(values[0], values[-1]) if isinstance(values, range) else st.sampled_from(values)
+        for name, values in kind.choices.items()
     }
-    run: Callable[[], None] = with_seed(seed)(wanted(given(**strategies)(example)))
+    run: Callable[[], None] = with_seed(seed)(wanted(given(drawn=st.fixed_dictionaries(strategies))(example)))
     with _quietly():
         try:
             run()
@@ -185,7 +178,7 @@ def _tried(measure: Measure, law: Law, until: float, seed: int) -> Verdict:
                 raise
     if failures:
         inputs, message = min(failures, key=lambda f: tuple(abs(v) for v in f[0].values()))
-        return Verdict(law.__name__, "broken", tried, message, inputs)
+        return Verdict(law.__name__, "broken", tried, message, inputs, kind.drawn_by)
     return Verdict(law.__name__, "kept" if tried else "unknown", tried)
 
 

@@ -69,7 +69,11 @@ def shares(weights: Mapping[Any, float], classes: list[Any]) -> dict[Any, float]
     for label in classes:
         if label not in weights:
             raise UsageError(f"weights: no weight for class {label!r}")
-        if not 0 < float(weights[label]) < float("inf"):
+        try:
+            fine = 0 < float(weights[label]) < float("inf")
+        except (TypeError, ValueError):
+            fine = False
+        if not fine:
             raise UsageError(
                 f"weights: the weight of class {label!r} must be above zero, got {weights[label]!r}"
             )

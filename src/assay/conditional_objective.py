@@ -126,7 +126,7 @@ class ConditionalObjective(torch.nn.Module):
             labels, batch = _whole(labels, "labels"), as_samples(batch, "batch")
             if labels.shape != (len(batch),):
                 raise UsageError(f"labels: expected shape ({len(batch)},), got {tuple(labels.shape)}")
-        except UsageError as caught:
+        except Exception as caught:
             error = caught
         group = self.group if self.gradients != "none" else False
         agree(error, None, group)
@@ -240,7 +240,12 @@ def _label(label: Any) -> int:
 
 
 def _whole(labels: Any, name: str) -> Tensor:
-    tensor = torch.as_tensor(labels)
+    try:
+        tensor = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(
+            f"{name}: expected (n,) whole numbers, got {type(labels).__name__} of something else; number the classes"
+        ) from None
     if tensor.ndim != 1 or tensor.is_floating_point() or tensor.is_complex():
         raise UsageError(
             f"{name}: expected (n,) whole numbers, got {tensor.dtype} of shape {tuple(tensor.shape)}"

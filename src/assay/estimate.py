@@ -238,6 +238,8 @@ def _notes(measure: Measure, value: float, bias: float, sampled: Mapping[str, Sa
                 numbers={"percent": share},
             )
         )
+    if measure.caveat:
+        notes.append(Note("caveat", measure.caveat))
     return tuple(notes)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .errors import UsageError
+from .gradient_laws import second_derivative
 from .law_inputs import Inputs, LawBroken, draw_inputs, equal, refuses, size, weighted
 
 if TYPE_CHECKING:
@@ -144,6 +145,18 @@ def gradient_is_right(measure: Measure, inputs: Inputs) -> None:
             )
 
 
+def second_derivative_is_right_or_refused(measure: Measure, inputs: Inputs) -> None:
+    """Where gradients are differentiated again, by samples or by weights, they are right or say that they cannot be."""
+    if not measure.differentiable:
+        return
+    k = len(inputs.sets)
+    second_derivative(
+        lambda tensors: weighted(measure, tensors[:k], tensors[k:]),
+        [*inputs.sets, *inputs.counts],
+        inputs.generator(),
+    )
+
+
 def influences_sum_to_zero(measure: Measure, inputs: Inputs) -> None:
     """For every side whose weights the value varies smoothly with: sum w I = 0."""
     weights = {f"weights_{side}": c for side, c in zip(measure.sides, inputs.counts, strict=True)}
@@ -208,6 +221,7 @@ UNIVERSAL: tuple[Law, ...] = (
     float32_agrees,
     stays_within_bounds,
     gradient_is_right,
+    second_derivative_is_right_or_refused,
     influences_sum_to_zero,
     bad_input_is_refused,
     compiled_agrees,

@@ -44,6 +44,7 @@ def measure(
     domain: Domain = "features",
     exceptions: Mapping[str, str] = MappingProxyType({}),
     null: Callable[..., Tensor] | None = None,
+    caveat: str = "",
 ) -> Callable[[Callable[..., Tensor]], Measure]:
     """Make a measure of a plain function of statistics.
 
@@ -71,6 +72,7 @@ def measure(
         domain: what the samples are: any features, or probabilities that sum to 1.
         exceptions: laws every measure keeps that this one does not, by name, each with its reason.
         null: a fast null distribution for `permutation_test`: (pooled samples, first side's counts (n, B), options).
+        caveat: what the interval does not hold, in a sentence; it goes with every estimate as a note.
 
     Raises:
         UsageError: at the definition, where the function has no set or more than three, or an option without a default.
@@ -114,6 +116,7 @@ def measure(
             domain=domain,
             exceptions=MappingProxyType(dict(exceptions)),
             null=null,
+            caveat=caveat,
         )
         return made
 
@@ -157,6 +160,7 @@ class Measure:
     domain: Domain
     exceptions: Mapping[str, str] = field(repr=False)
     null: Callable[..., Tensor] | None = field(repr=False)
+    caveat: str = field(repr=False)
 
     def __post_init__(self) -> None:
         shown_as(self, self.function)

@@ -12,19 +12,25 @@ from .joint import Joint
 from .measure import Measure
 from .sets import (
     authenticity,
+    cauchy_schwarz,
+    chamfer_distance,
     cmmd,
     coverage,
     data_copying,
     density,
+    energy_distance,
     feature_likelihood_score,
     frechet_distance,
     inception_score,
     kernel_distance,
+    knn_entropy,
     memorization_informed_frechet_distance,
     overfitting_gap,
     prdc,
     precision,
     recall,
+    sinkhorn_divergence,
+    sliced_wasserstein,
     vendi_score,
 )
 
@@ -45,6 +51,12 @@ SHORT: Mapping[str, Measure | Joint] = MappingProxyType(
         "ct": data_copying,
         "fls": feature_likelihood_score,
         "gap": overfitting_gap,
+        "ed": energy_distance,
+        "sinkhorn": sinkhorn_divergence,
+        "sw": sliced_wasserstein,
+        "cs": cauchy_schwarz,
+        "chamfer": chamfer_distance,
+        "entropy": knn_entropy,
     }
 )
 
@@ -70,6 +82,12 @@ def measures_by_name(wanted: str | Measure | Joint | Sequence[str | Measure | Jo
     | `ct` | `data_copying`; needs a held-out set |
     | `fls` | `feature_likelihood_score`; needs a held-out set |
     | `gap` | `overfitting_gap`; needs a held-out set |
+    | `ed` | `energy_distance` |
+    | `sinkhorn` | `sinkhorn_divergence` |
+    | `sw` | `sliced_wasserstein` |
+    | `cs` | `cauchy_schwarz` |
+    | `chamfer` | `chamfer_distance` |
+    | `entropy` | `knn_entropy`, with 3 neighbours |
 
     Args:
         wanted: short or full names, or measures themselves (with options, or of your own).

@@ -100,7 +100,7 @@ class Queue(torch.nn.Module):
         n, d = batch.shape
         dtype = torch.promote_types(self.rows.dtype, batch.dtype) if self.filled else batch.dtype
         if self.rows.shape != (self.size, d) or self.rows.dtype != dtype:
-            rows = batch.new_zeros((self.size, d), dtype=dtype)
+            rows = _zeros(batch, (self.size, d), dtype)
             if self.filled:
                 rows[: self.filled] = self.rows[: self.filled]
             self.rows = rows
@@ -117,7 +117,7 @@ class Queue(torch.nn.Module):
     def fill(self, samples: Tensor) -> None:
         """Remember these samples and nothing else, the newest last."""
         samples = samples.detach()[-self.size :]
-        self.rows = samples.new_zeros((self.size, samples.shape[1])) if len(samples) else torch.zeros(0, 0)
+        self.rows = _zeros(samples, (self.size, samples.shape[1]) if len(samples) else (0, 0), samples.dtype)
         self.rows[: len(samples)] = samples
         self.filled, self._next = len(samples), len(samples) % self.size
         self._forget_sums()
@@ -211,7 +211,7 @@ class Fading(torch.nn.Module):
 
     def fill(self, statistic: Any, weight: float) -> None:
         """Remember what this statistic is of and nothing else."""
-        tensors = {name: tensor.detach() for name, tensor in statistic.tensors().items()}
+        tensors = {name: lasting(tensor) for name, tensor in statistic.tensors().items()}
         self._kept, self.weight = self.statistic.from_tensors(tensors), weight
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
@@ -259,7 +259,22 @@ def _fits(population: Queue | Fading, batch: Tensor) -> None:
 def _dense(moments: Moments) -> Moments:
     """Without gradient, and with a scatter."""
     scatter = moments.scatter if moments.scatter is not None else moments.dense_scatter()
-    return Moments(moments.weight.detach(), moments.mean.detach(), scatter=scatter.detach())
+    return Moments(lasting(moments.weight), lasting(moments.mean), scatter=lasting(scatter))
+
+
+def lasting(tensor: Tensor) -> Tensor:
+    """Without gradient, and fit for training also where it was made in inference mode."""
+    if not tensor.is_inference():
+        return tensor.detach()
+    with torch.inference_mode(False):
+        return tensor.clone()
+
+
+def _zeros(like: Tensor, shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    if not torch.is_inference_mode_enabled():
+        return like.new_zeros(shape, dtype=dtype)
+    with torch.inference_mode(False):  # training writes to it
+        return like.new_zeros(shape, dtype=dtype)
 
 
 def _moved_only(fn: Callable[[Tensor], Tensor], tensor: Tensor) -> Tensor:

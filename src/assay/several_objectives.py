@@ -62,10 +62,16 @@ class SeveralObjectives(torch.nn.Module):
         super().__init__()
         if not objectives:
             raise UsageError("objectives: needs at least one, as a dictionary by feature space")
-        for name in objectives:
-            if not name or "." in name:
+        for name, objective in objectives.items():
+            if not isinstance(name, str) or not name or "." in name or hasattr(torch.nn.ModuleDict, name):
                 raise UsageError(
-                    f"objectives: a name without a dot is needed (they name modules), got {name!r}"
+                    "objectives: a name without a dot is needed (they name modules), that a ModuleDict has not got "
+                    f"already, got {name!r}"
+                )
+            if not isinstance(objective, torch.nn.Module):
+                raise UsageError(
+                    f"objectives: expected a torch.nn.Module for {name!r}, such as of Measure.objective, got "
+                    f"{type(objective).__name__}"
                 )
         self.objectives = torch.nn.ModuleDict(dict(objectives))
         self.floors = None if divide_by == "value" else _floors(divide_by, list(objectives))
@@ -114,9 +120,12 @@ def _floors(given: Any, names: list[str]) -> dict[str, float]:
         if name not in given:
             raise UsageError(f"divide_by: no floor for {name!r}")
         value: Any = getattr(given[name], "value", given[name])
-        floor = float(value)
+        try:
+            floor = float(value)
+        except (TypeError, ValueError):
+            floor = float("nan")
         if not 0 < floor < float("inf"):
-            raise UsageError(f"divide_by: the floor of {name!r} must be above zero and finite, got {floor:g}")
+            raise UsageError(f"divide_by: the floor of {name!r} must be above zero and finite, got {value!r}")
         floors[name] = floor
     return floors
 

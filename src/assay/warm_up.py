@@ -15,6 +15,7 @@ from torch import Tensor
 from .checks import as_samples, finite, sane
 from .errors import DataError, UsageError
 from .population import Fading, Queue
+from .scale.agreement import told_by_all
 from .scale.gather import gather, several_processes
 from .scale.processes import all_reduce
 from .scale.progress import tick
@@ -121,17 +122,9 @@ def agree(error: Exception | None, width: int | None, group: Any) -> None:
         if error is not None:
             raise error
         return
-    brought: list[Any] = [None] * dist.get_world_size(group)
-    told = None if error is None else (isinstance(error, UsageError), f"{error}" or type(error).__name__)
-    dist.all_gather_object(brought, (told, width), group=group)
-    if error is not None:
-        raise error
-    for rank, (failure, _) in enumerate(brought):
-        if failure is not None:
-            kind = UsageError if failure[0] else DataError
-            raise kind(f"rank {rank}: {failure[1]}")
-    if len({seen for _, seen in brought if seen is not None}) > 1:
-        shown = ", ".join(f"rank {rank} has {seen}" for rank, (_, seen) in enumerate(brought))
+    widths = told_by_all(error, width, group)
+    if len({seen for seen in widths if seen is not None}) > 1:
+        shown = ", ".join(f"rank {rank} has {seen}" for rank, seen in enumerate(widths))
         raise UsageError(f"the processes' features differ in width: {shown}; use one extractor on all")
 
 

@@ -14,8 +14,9 @@ from assay.laws import LawBroken, draw_inputs, symmetric
 
 OWN = '''
 import torch
-from assay import joint, measure
+from assay import batch_objective, joint, measure, pair_measure
 from assay.laws import symmetric
+from assay.pair_laws import symmetric_pairs
 from assay.statistics import Moments, Samples
 
 NO_COMPILER = {"compiled_agrees": "left out to be quick, as it takes seconds"}
@@ -42,6 +43,36 @@ def crashing(y: Samples):
 
 
 both = joint(shift, lopsided)
+
+
+@pair_measure(domain="embeddings", best="min", reference="here", laws=[symmetric_pairs], exceptions=NO_COMPILER)
+def squared(x, y):
+    """Keeps its laws."""
+    return (x - y).square().sum(1)
+
+
+@pair_measure(domain="embeddings", best="min", reference="here", exceptions=NO_COMPILER)
+def neighbourly(x, y):
+    """A pair's value depends on the batch."""
+    return (x - y.mean(0)).square().sum(1)
+
+
+@pair_measure(domain="any", best="min", reference="here")
+def anything(x, y):
+    """Members that only its author can draw."""
+    return (x - y).flatten(1).sum(1)
+
+
+@batch_objective(best="min", samples=("a", "b"), reference="here")
+def apart(a, b):
+    """Keeps its laws."""
+    return (a - b).square().sum(1).mean() + (a @ b.T).square().mean()
+
+
+@batch_objective(best="min", samples=("a",), reference="here")
+def ordered(a):
+    """Depends on the order of the rows."""
+    return a[0].sum() * 1.0
 
 
 def plain(x, y):
@@ -131,3 +162,29 @@ def test_the_command_says_so_in_one_line(own: str, capsys: pytest.CaptureFixture
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert run(["check", f"{own}:shift", "--seconds", "0"]) == 2
+
+
+@pytest.mark.parametrize("name", ["squared", "apart"])
+def test_pairs_and_batches_are_checked_too(own: str, name: str) -> None:
+    verdicts = list(check_measure(load_measure(f"{own}:{name}"), seconds=60))
+    assert len(verdicts) >= 8
+    assert {v.state for v in verdicts} <= {"kept", "exempt"}, [verdict_line(v) for v in verdicts]
+
+
+@pytest.mark.parametrize(
+    ("name", "law", "drawn_by"),
+    [
+        ("neighbourly", "a_pair_stands_alone", "draw_pair_inputs(measure, n="),
+        ("ordered", "order_is_irrelevant", "draw_batch_inputs(measure, n="),
+    ],
+)
+def test_their_broken_laws_are_named(own: str, name: str, law: str, drawn_by: str) -> None:
+    broken = {
+        v.law: v for v in check_measure(load_measure(f"{own}:{name}"), seconds=60) if v.state == "broken"
+    }
+    assert drawn_by in verdict_line(broken[law])
+
+
+def test_members_that_cannot_be_drawn_are_said(own: str) -> None:
+    with pytest.raises(UsageError, match="anything: members of the domain 'any' are not drawn; build"):
+        list(check_measure(load_measure(f"{own}:anything")))

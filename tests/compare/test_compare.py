@@ -216,6 +216,16 @@ def test_measures_by_name_and_of_your_own() -> None:
         compare(REAL, NEAR, measures=[])
 
 
+def test_transport_and_divergences_go_by_short_names() -> None:
+    names = ["ed", "sinkhorn", "sw", "cs", "chamfer", "entropy"]
+    found = compare(REAL, {"near": NEAR, "far": FAR}, measures=names)
+    values = {(row.name, row.candidate): row.estimate.value for row in found.rows}
+    assert {name for name, _ in values} == {f"{name}[features]" for name in names}
+    for name in names[:-1]:
+        assert values[f"{name}[features]", "near"] < values[f"{name}[features]", "far"]
+    assert measures_by_name("energy_distance") == measures_by_name("ed")
+
+
 def test_candidates_are_called_by_their_paths() -> None:
     assert list(candidates_of("out/step-10k/")) == ["step-10k"]
     assert list(candidates_of(["a/x.zip", "a/v1.5"])) == ["x", "v1.5"]

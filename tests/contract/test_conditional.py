@@ -114,3 +114,13 @@ def test_errors():
         made.warm_up([(drawn(4), torch.zeros(4, dtype=torch.int64))])
     with pytest.raises(DataError, match="another side has"):
         conditional_distance(frechet_distance, x, drawn(9), labels=(ux, torch.zeros(9, dtype=torch.int64)))
+
+
+def test_labels_and_weights_that_are_no_numbers_are_refused():
+    made = conditional_objective(frechet_distance, reference=drawn(60, 1), labels=labelled(60))
+    with pytest.raises(UsageError, match=r"labels: .* whole numbers"):
+        made(drawn(12, 2), ["cat"] * 12)
+    with pytest.raises(UsageError, match="weight of class 0"):
+        conditional_objective(
+            frechet_distance, reference=drawn(60, 1), labels=labelled(60), weights={0: "much", 1: 1, 2: 1}
+        )

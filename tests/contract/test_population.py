@@ -14,7 +14,11 @@ from assay.scale.progress import reporting
 from assay.statistics.coupling import root_trace
 
 SMOOTH = [v for v in vars(sets).values() if isinstance(v, Measure) and v.differentiable]
-TWO = [m for m in SMOOTH if len(m.sides) <= 2]
+TWO = [
+    m.with_options(nearest_k=1) if "nearest_k" in m.options else m  # sets as small as the first batches
+    for m in SMOOTH
+    if len(m.sides) <= 2
+]
 
 
 def drawn(n, seed=0, d=4, m=frechet_distance):
@@ -368,3 +372,39 @@ def test_a_step_costs_the_same_with_any_population(memory):
     with Largest(but=getattr(objective.population, "rows", leaf)) as largest:
         objective(leaf).backward()
     assert 0 < largest.seen < 500
+
+
+@pytest.mark.parametrize("memory", ["queue", "ema"])
+def test_what_was_remembered_in_inference_mode_trains(memory):
+    """Warmed up, validated and called there, as trainers do, a population goes on like any other."""
+    x, batches = drawn(60, 1), [drawn(8, s) for s in range(8)]
+    for m in (frechet_distance, kernel_distance) if memory == "queue" else (frechet_distance,):
+        inside, outside = (m.objective(reference=x, population=24, memory=memory) for _ in range(2))
+        with torch.inference_mode():
+            inside.warm_up(batches[:2])
+            inside.eval()(batches[2])
+            inside.train()(batches[3].clone())
+        outside.warm_up(batches[:2])
+        outside(batches[3])
+        for batch in batches[4:]:
+            (got, slope_got), (expected, slope_expected) = stepped(inside, batch), stepped(outside, batch)
+            assert float(got) == pytest.approx(float(expected), rel=1e-12)
+            assert torch.allclose(slope_got, slope_expected, rtol=1e-9)
+
+
+def test_a_population_s_gradient_is_not_differentiated_again_by_its_scale():
+    """Twice through the factor N / B would be neither the statistic's nor the batch's second derivative."""
+    objective = sets.vendi_score.objective(population=40)
+    objective(drawn(20, 1))
+    batch = drawn(10, 2).requires_grad_()
+    (first,) = torch.autograd.grad(objective(batch), batch, create_graph=True)
+    with pytest.raises(UsageError, match="no second derivative"):
+        torch.autograd.grad(first.sum(), batch)
+
+
+def test_a_batch_with_nan_says_so():
+    objective = frechet_distance.objective(reference=drawn(60, 1), population=40)
+    batch = drawn(20, 2)
+    batch[3, 1] = float("nan")
+    with pytest.raises(DataError, match="NaN or infinity"):
+        objective(batch.requires_grad_())

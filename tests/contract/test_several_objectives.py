@@ -76,3 +76,14 @@ def test_errors():
         several_objectives(both(), divide_by="floor")
     with pytest.raises(UsageError, match="features: expected 'inception', 'dino', got 'inception'"):
         several_objectives(both())({"inception": drawn(9, 1, 4)})
+
+
+def test_names_and_parts_that_are_no_modules_are_refused():
+    made = frechet_distance.objective(reference=drawn(50, 1, 4))
+    for name in ("keys", 1, "a.b", ""):
+        with pytest.raises(UsageError, match="they name modules"):
+            several_objectives({name: made})
+    with pytest.raises(UsageError, match="Module for 'a'"):
+        several_objectives({"a": frechet_distance})
+    with pytest.raises(UsageError, match="above zero and finite, got 'much'"):
+        several_objectives({"a": made}, divide_by={"a": "much"})

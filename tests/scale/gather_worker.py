@@ -96,6 +96,13 @@ if world > 1:
     for value in wrong.values():
         with pytest.raises(assay.UsageError, match=r"rank 0: .*rank 1: "):
             gather(value)
+    with pytest.raises(assay.UsageError, match="expected a tensor"):
+        gather(x[MINE] if rank else x[MINE].tolist())
+    # the others' share of a second derivative is on their processes
+    leaf = x[MINE].clone().requires_grad_()
+    (first,) = torch.autograd.grad(loss_of(gather(leaf), labels), leaf, create_graph=True)
+    with pytest.raises(assay.UsageError, match="no second derivative"):
+        first.square().sum().backward()
     pair = dist.new_group([0, 1])
     if rank < 2:
         assert len(gather(x[MINE], group=pair)) == CUTS[2]

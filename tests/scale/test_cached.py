@@ -521,3 +521,13 @@ def test_a_compiled_encoder():
     slopes = taken(model)
     cached_backward(torch.compile(model, backend="aot_eager"), x, spread, 4)
     same(taken(model), slopes)
+
+
+def test_a_second_derivative_is_refused_behind_a_loss_that_is_a_plain_sum() -> None:
+    """Such a loss's slopes have no graph of their own, and the penalty would add nothing without a word."""
+    encoder = network()
+    value = CachedObjective(lambda z: z.sum(), chunk_size=4)(encoder, draw(10, 5))
+    gradients = torch.autograd.grad(value, list(encoder.parameters()), create_graph=True)
+    penalty = torch.stack([g.square().sum() for g in gradients]).sum()
+    with pytest.raises(assay.UsageError, match="no second derivative"):
+        (penalty + encoder[0].weight.square().sum()).backward()

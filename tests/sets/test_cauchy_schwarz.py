@@ -76,6 +76,24 @@ def test_far_apart_sets_have_a_value_and_a_gradient(normal):
     assert bool(slope.isfinite().all()) and float(slope.sum()) > 0
 
 
+@pytest.mark.parametrize("place", ["far from all", "at a sample of the other side"])
+def test_samples_counted_zero_times_have_no_part_in_any_gradient(normal, place):
+    x, y = normal(12, 3), normal(10, 3) + 0.5
+    if place == "at a sample of the other side":
+        x[0] = 100.0  # as far from all of y that counts
+    more = torch.cat([y, torch.full((1, 3), 100.0, dtype=torch.float64)])
+    counts = torch.ones(11, dtype=torch.float64)
+    counts[-1] = 0
+    for dtype in (torch.float32, torch.float64):
+        leaves = [t.to(dtype).requires_grad_() for t in (x, y, more)]
+        slopes = torch.autograd.grad(cauchy_schwarz(leaves[0], leaves[1], bandwidth=1.0), leaves[:2])
+        weighted = cauchy_schwarz(leaves[0], leaves[2], weights_y=counts, bandwidth=1.0)
+        to_x, to_more = torch.autograd.grad(weighted, (leaves[0], leaves[2]))
+        torch.testing.assert_close(to_more[:-1], slopes[1], rtol=2e-4, atol=1e-5)
+        torch.testing.assert_close(to_x, slopes[0], rtol=2e-4, atol=1e-5)
+        assert not bool(to_more[-1].any())
+
+
 def test_samples_in_several_tiles(normal):
     x, w = normal(1500, 3), normal(1500).abs()  # a tile of a set against itself has 1024 rows
     dense = (-0.5 * torch.cdist(x, x) ** 2).requires_grad_()

@@ -90,3 +90,10 @@ def test_permutation_values_are_measures(normal, biased):
 def test_an_exponent_outside_its_range_is_refused(normal, exponent):
     with pytest.raises(UsageError, match="exponent: expected a number above 0 and at most 2"):
         energy_distance(normal(5, 2), normal(5, 2), exponent=exponent)
+
+
+def test_nan_is_no_copy(normal):
+    y = normal(9, 3)
+    y[4, 1] = math.nan
+    assert math.isnan(float(energy_distance(normal(8, 3), y)))
+    assert math.isnan(float(energy_distance(y, normal(8, 3), exponent=1.5)))

@@ -39,10 +39,10 @@ def textbook(x: Tensor, y: Tensor, a: Tensor, b: Tensor, epsilon: float, p: int,
 @pytest.mark.parametrize("p", [1, 2])
 @pytest.mark.parametrize("reach", [None, 1.5])
 def test_it_is_the_textbook_iteration_s_fixed_point(normal: Draw, p: int, reach: float | None) -> None:
-    x, y = normal(30, 3), 1.2 * normal(24, 3) + 0.5
-    counts = torch.arange(24, dtype=torch.float64) % 3 + 1
-    a, b = torch.full((30,), 1 / 30, dtype=torch.float64), counts / counts.sum()
-    blur, rho = 0.7, math.inf if reach is None else reach**p
+    x, y = normal(20, 3), 1.2 * normal(15, 3) + 0.5
+    counts = torch.arange(15, dtype=torch.float64) % 3 + 1
+    a, b = torch.full((20,), 1 / 20, dtype=torch.float64), counts / counts.sum()
+    blur, rho = 1.0, math.inf if reach is None else reach**p
     args = blur**p, p, rho
     expected = textbook(x, y, a, b, *args) - 0.5 * (textbook(x, x, a, a, *args) + textbook(y, y, b, b, *args))
     got = sinkhorn_divergence(x, y, weights_y=counts, blur=blur, p=p, reach=reach)
@@ -89,7 +89,7 @@ def test_with_endless_blur_and_plain_distance_it_is_half_the_energy_distance(nor
 )
 def test_variants_keep_the_laws(law: Callable[..., None], options: dict[str, float], offset: float) -> None:
     m = sinkhorn_divergence.with_options(**options)
-    law(m, laws.draw_inputs(m, n=14, m=10, d=3, offset=offset, scale=1.0, seed=3))
+    law(m, laws.draw_inputs(m, n=8, m=6, d=3, offset=offset, scale=1.0, seed=3))
 
 
 def test_with_a_given_blur_it_is_symmetric_and_by_default_the_real_side_is_the_ruler(normal: Draw) -> None:
@@ -190,7 +190,7 @@ def test_the_barycentric_map_of_a_shift_is_the_shift(normal: Draw) -> None:
 
 
 def test_a_batch_is_its_pairs_one_by_one(normal: Draw) -> None:
-    x, y = normal(5, 12, 3), normal(5, 9, 3) * torch.logspace(-1, 1, 5).double()[:, None, None] + 0.5
+    x, y = normal(3, 12, 3), normal(3, 9, 3) * torch.logspace(-1, 1, 3).double()[:, None, None] + 0.5
     for options in ({}, {"p": 1, "blur": 0.6}, {"reach": 1.0}):
         each = torch.stack([sinkhorn_divergence(a, b, **options) for a, b in zip(x, y, strict=True)])
         torch.testing.assert_close(sinkhorn_divergences(x, y, **options), each, rtol=1e-8, atol=1e-9)
@@ -208,6 +208,17 @@ def test_a_reference_is_solved_with_itself_once(normal: Draw, monkeypatch: pytes
     for _ in range(3):
         sinkhorn_divergence(reference, normal(10, 3))
     assert solved.count(True) == 4  # once the reference, three times a batch
+
+
+def test_mass_that_must_cross_between_far_clusters_does_so_while_the_blur_is_large() -> None:
+    drawn = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(60, 64, generator=drawn) for _ in "xy")
+    x[:30] += 8
+    y[:10] += 8  # a third of what x has there
+    found = sinkhorn_potentials(x, y)
+    assert found.passes < 100
+    moved = found.plan()[:30, 10:].sum()
+    assert float(moved) == pytest.approx(1 / 3, abs=1e-3)
 
 
 def test_what_does_not_converge_is_said(normal: Draw) -> None:

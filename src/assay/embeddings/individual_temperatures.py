@@ -15,6 +15,7 @@ from ..errors import UsageError
 from ..scale.gather import Gradients, gather, several_processes
 from ..scale.precision import full_precision
 from ..scale.row_tilted import tilted_rows
+from .scaled_rows import unit_rows
 
 
 class IndividualTemperatures(torch.nn.Module):
@@ -194,11 +195,12 @@ class IndividualTemperatures(torch.nn.Module):
         """The same of all processes; what one of them cannot use is said on all."""
         if self.gradients == "none" or not several_processes(self.group):
             return self._checked(a, b, index)
-        problem, found = None, None
+        problem: Exception | None = None
+        found = None
         try:
             found = self._checked(a, b, index)
-        except UsageError as error:
-            problem = str(error)
+        except Exception as error:
+            problem = error
         agree(problem, ("a", "b", "index"), self.group)
         assert found is not None
         way: Gradients = "sum" if self.gradients == "sum" else "mean"
@@ -216,7 +218,7 @@ class IndividualTemperatures(torch.nn.Module):
             raise UsageError("index: a batch of one sample has no negatives; expected at least two samples")
         with full_precision(a.device):
             if self.normalise:
-                a, b = torch.nn.functional.normalize(a, dim=1), torch.nn.functional.normalize(b, dim=1)
+                a, b = unit_rows(a), unit_rows(b)
             positive = (a * b).sum(1)
             if self.negatives == "both":
                 rows, numbers = torch.cat((a, b)), torch.cat((index, index))

@@ -168,17 +168,17 @@ class MemoryBank(torch.nn.Module):
         """This step's batch of all processes, checked on all alike, and its options."""
         loss = self.loss
         several = loss.gradients != "none" and several_processes(loss.group)
-        problem: str | None = None
+        problem: Exception | None = None
         tensors: dict[str, Tensor] = {}
         options: dict[str, Any] = {}
         try:
             given, options = loss.objective.bind(batch, named)
             tensors = loss.objective.check(given)
             self._fits(tensors)
-        except UsageError as error:
+        except Exception as error:
             if not several:
                 raise
-            problem = str(error)
+            problem = error
         if several:
             agree(problem, tuple(tensors), loss.group)
             way: Gradients = "sum" if loss.gradients == "sum" else "mean"

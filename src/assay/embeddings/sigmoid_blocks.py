@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import UsageError
 from ..scale.pair_softplus import Positives
 from .reference_rows import as_reference, as_reference_labels
+from .scaled_rows import unit_rows
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,15 @@ def blocks_of(
     }
     further_labels = as_reference_labels(reference_labels, labels, further)
     if normalise:
-        a, b = _unit(a), _unit(b)
+        a, b = unit_rows(a), unit_rows(b)
     own = Positives(diagonal=0) if labels is None else Positives(labels=(labels, labels))
     matches = None if labels is None or further_labels is None else (labels, further_labels)
     blocks = [Block("a", a, b, own)]
     if (rows := further["reference_b"]) is not None:
-        blocks.append(Block("a", a, _unit(rows) if normalise else rows, Positives(labels=matches)))
+        blocks.append(Block("a", a, unit_rows(rows) if normalise else rows, Positives(labels=matches)))
     if (rows := further["reference_a"]) is not None:
-        blocks.append(Block("b", b, _unit(rows) if normalise else rows, Positives(labels=matches)))
+        blocks.append(Block("b", b, unit_rows(rows) if normalise else rows, Positives(labels=matches)))
     return blocks
-
-
-def _unit(rows: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(rows, dim=1)
 
 
 def _number(value: Any, name: str, like: Tensor) -> Tensor:

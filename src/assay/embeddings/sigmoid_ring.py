@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ..errors import UsageError
+from ..scale.agreement import told_by_all
 from ..scale.first_derivative import first_derivative_only
 from ..scale.gather import gather
 from ..scale.pair_softplus import Positives, Slopes, by_scale, visit_pairs
@@ -61,8 +62,7 @@ def sigmoid_pair_over_processes(
 
 def _agreed(a: Tensor, wanted: bool, group: Any) -> tuple[list[int], bool]:
     """Every process's number of rows, and whether any needs a gradient, for which all must carry it."""
-    said: list[Any] = [None] * dist.get_world_size(group)
-    dist.all_gather_object(said, (tuple(a.shape), str(a.dtype).removeprefix("torch."), wanted), group=group)
+    said = told_by_all(None, (tuple(a.shape), str(a.dtype).removeprefix("torch."), wanted), group)
     if len({(shape[1:], dtype) for shape, dtype, _ in said}) > 1:
         shown = ", ".join(f"rank {r}: {dtype} {shape}" for r, (shape, dtype, _) in enumerate(said))
         raise UsageError(f"a, b: the processes' rows must agree in width and type; got {shown}")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from .autograd_graph import nodes_behind
+from .first_derivative import first_derivative_only
 from .nested import replaced, tensors_of
 from .passes import Record, first_pass, second_pass
 from .tiles import spans
@@ -155,6 +156,7 @@ class _Replayed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, record: Record, features: list[list[Tensor]], wanted: int, *sources: Tensor) -> Any:
         ctx.record, ctx.counts, ctx.wanted = record, [len(f) for f in features], sources[:wanted]
+        ctx.save_for_backward(*sources)
         ctx.set_materialize_grads(False)
         flat = [t for f in features for t in f]
         trained = [
@@ -166,7 +168,7 @@ class _Replayed(torch.autograd.Function):
         return tuple(flat)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_derivative_only("a loss over chunks")
     def backward(ctx: Any, *slopes: Tensor | None) -> Any:
         counts = ctx.counts
         by_tower = [slopes[sum(counts[:i]) : sum(counts[: i + 1])] for i in range(len(counts))]

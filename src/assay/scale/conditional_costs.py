@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from .first_derivative import first_derivative_only
 from .precision import full_precision
 from .tiles import tiles
 
@@ -166,6 +167,7 @@ def _remember(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) 
     ctx.mark_non_differentiable(*output[2:])
 
 
+@first_derivative_only("transport along conditional plans")
 def _backward(ctx: Any, up_forward: Tensor, up_backward: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
     slopes: tuple[Tensor, ...] = _slopes(*ctx.saved_tensors, up_forward, up_backward)
     return slopes

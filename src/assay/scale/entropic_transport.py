@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
+from .first_derivative import first_derivative_only
 from .precision import full_precision
 from .sinkhorn import Potentials, converged, solve
 from .tiles import of_one_precision, spans
@@ -229,6 +230,7 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> 
     ctx.mark_non_differentiable(*output[1:])
 
 
+@first_derivative_only("entropic transport")
 def _backward(ctx: Any, slope: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
     x, y, a, b, epsilon, f, g, rows, columns = ctx.saved_tensors
     by_x = by_y = by_a = by_b = by_epsilon = None

@@ -9,6 +9,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ..errors import UsageError
+from .agreement import told_by_all
+from .first_derivative import first_derivative_only
 
 Gradients = Literal["mean", "sum"]
 
@@ -63,9 +65,12 @@ def gather(x: Tensor, *, gradients: Gradients = "mean", group: Any = None) -> Te
 
 def _counts(x: Tensor, group: Any) -> list[int]:
     """Every rank's number of rows; refused on every rank alike where the rows do not fit together."""
-    layouts: list[Any] = [None] * dist.get_world_size(group)
-    mine = (tuple(x.shape), str(x.dtype).removeprefix("torch."))
-    dist.all_gather_object(layouts, mine, group=group)
+    given: Any = x
+    if isinstance(given, Tensor):
+        layouts = told_by_all(None, (tuple(x.shape), str(x.dtype).removeprefix("torch.")), group)
+    else:
+        error = UsageError(f"x: expected a tensor (n, ...) to gather, got {type(given).__name__}")
+        layouts = told_by_all(error, None, group)
     shown = ", ".join(f"rank {r}: {dtype} {shape}" for r, (shape, dtype) in enumerate(layouts))
     if any(len(shape) == 0 or shape[0] == 0 for shape, _ in layouts):
         raise UsageError(f"x: every process needs at least one row to gather; got {shown}")
@@ -92,5 +97,6 @@ class _Gather(torch.autograd.Function):
         return _gathered(x, counts, group)
 
     @staticmethod
+    @first_derivative_only("a loss of gathered rows")
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, None, None, None]:
         return ctx.factor * slope[ctx.start : ctx.start + ctx.rows], None, None, None

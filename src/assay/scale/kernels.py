@@ -214,24 +214,36 @@ def _log_gaussian_slope(
     return cotangent, half, half
 
 
-def _apart(products: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared distances, 1 in place of those that may be rounding alone, and which are not."""
-    norms = x + y
-    squared = norms - 2 * products
-    real = squared > 16 * torch.finfo(squared.dtype).eps * norms
-    return torch.where(real, squared, 1.0), real
+def _apart(products: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Squared distances, 1 in place of those that may be rounding alone, and which are; None where surely none is."""
+    squared = torch.sub(x, products, alpha=2).add_(y)
+    doubt = 16 * torch.finfo(squared.dtype).eps
+    looks = squared.device.type == "cpu" and squared.numel() > 0 and not torch.compiler.is_compiling()
+    if looks and bool(squared.detach().amin() > doubt * (x.detach().amax() + y.detach().amax())):
+        return squared, None
+    # the other way round a NaN would be taken for a copy
+    copies = squared <= doubt * (x + y)
+    return squared.masked_fill_(copies, 1.0), copies
 
 
 def _negative_distance(products: Tensor, x: Tensor, y: Tensor, *, exponent: float) -> Tensor:
-    squared, real = _apart(products, x, y)
-    distance = squared.sqrt() if exponent == 1 else squared ** (0.5 * exponent)
-    return torch.where(real, -distance, 0.0)
+    squared, copies = _apart(products, x, y)
+    if squared.requires_grad:  # a diagonal; within the tiles nothing records, and the memory is written over
+        distance = -(squared.sqrt() if exponent == 1 else squared.pow(0.5 * exponent))
+    else:
+        distance = (squared.sqrt_() if exponent == 1 else squared.pow_(0.5 * exponent)).neg_()
+    return distance if copies is None else distance.masked_fill(copies, 0.0)
 
 
 def _negative_distance_slope(
     products: Tensor, x: Tensor, y: Tensor, cotangent: Tensor, *, exponent: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    squared, real = _apart(products, x, y)
-    power = squared.rsqrt() if exponent == 1 else squared ** (0.5 * exponent - 1)
-    by_squared = torch.where(real, -0.5 * exponent * power * cotangent, 0.0)
-    return -2 * by_squared, by_squared, by_squared
+    squared, copies = _apart(products, x, y)
+    by_squared = (squared.rsqrt_() if exponent == 1 else squared.pow_(0.5 * exponent - 1)).mul_(cotangent)
+    if exponent != 1:
+        by_squared.mul_(exponent)
+    if copies is not None:
+        by_squared.masked_fill_(copies, 0.0)
+    # -2, 1 and 1 times the derivative by the square, -exponent / 2 times the power: the one pass is for both norms
+    half = by_squared * -0.5
+    return by_squared, half, half

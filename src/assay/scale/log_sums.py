@@ -83,7 +83,8 @@ class _RowsWithin(torch.autograd.Function):
         x, w, out = ctx.saved_tensors
         a = _norms(x)
         narrow_slope, narrow_w = slope.to(x.dtype), w.to(x.dtype)
-        shift = torch.where(out > -torch.inf, out, 0.0).to(x.dtype)
+        # a row counted zero times may be far from all others: its exponentials would be infinite, and count for nothing
+        shift = torch.where(slope != 0, out, torch.inf).to(x.dtype)
         to_x, to_w = torch.zeros_like(x), torch.zeros_like(w)
         for i, j, mirrored in tiles(len(x), len(x), symmetric=True, what="gradient over pairs"):
             values = _values(ctx.kernel, x[i], x[j], a[i], a[j])

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .first_derivative import first_derivative_only
+
 
 def scaled_gradient(x: Tensor, factor: float) -> Tensor:
     """x itself, through which the gradient flows back times a factor."""
@@ -22,5 +24,6 @@ class _ScaledGradient(torch.autograd.Function):
         return x.view_as(x)
 
     @staticmethod
+    @first_derivative_only("a gradient scaled to a population")
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
         return slope * ctx.factor, None

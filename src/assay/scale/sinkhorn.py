@@ -18,6 +18,8 @@ from .transport_cost import HeldCost, TiledCost
 
 WINDOW = 12  # residuals that a step is extrapolated from: 2 (n + m) float64 numbers each
 GROWTH = 2.0  # an extrapolated step whose residual is larger than so many times the last one is taken back
+STEPS_ON_THE_WAY = 50  # at most, at each regularisation of the annealing
+ON_THE_WAY = 0.5  # the error it is left with
 RIDGE = 1e-10  # relative, of the small least-squares problem
 
 
@@ -79,6 +81,9 @@ def solve(
     def damped(found: Tensor, level: Tensor) -> Tensor:
         return found if reach == math.inf else found / (1 + level / reach)[:, None]
 
+    def off(z: Tensor, wanted: Tensor, level: Tensor) -> Tensor:
+        return (weights * (_ratio(z, wanted, level) - 1).abs()).sum(1) * (2 if cost.within else 1)
+
     level = torch.maximum(start, epsilon)
     zero = torch.zeros_like(weights)
     z = damped(minima(zero, level), level)
@@ -86,19 +91,26 @@ def solve(
         # at an endless regularisation this is the solution: mean costs, less half of the mean of all
         z = z - 0.5 * (weights * z).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
     passes = torch.ones_like(epsilon)
-    falling = torch.ones_like(epsilon, dtype=torch.bool)
-    while bool(falling.any()):
+    # each regularisation hands on a plan that is roughly right: masses that must cross between far clusters move easily
+    # while it is large, and hardly at all once it is small
+    while bool((level > epsilon).any()):
         level = torch.maximum(level * factor, epsilon)
-        moved = 0.5 * (z + damped(minima(z, level), level))
-        z = torch.where(falling[:, None], moved, z)
-        passes += falling
-        falling = falling & (level > epsilon)
+        accelerated = _Anderson(weights, level)
+        for _ in range(STEPS_ON_THE_WAY):
+            wanted = damped(minima(z, level), level)
+            passes += ~accelerated.done
+            last = off(z, wanted, level) <= (ON_THE_WAY if tolerance < math.inf else tolerance)
+            z = torch.where((last & ~accelerated.done)[:, None], 0.5 * (z + wanted), z)
+            accelerated.done |= last
+            if bool(accelerated.done.all()):
+                break
+            z = accelerated.step(z, wanted - z)
     accelerated = _Anderson(weights, epsilon)
     for step in range(iterations + 1):
         found = minima(z, epsilon)
         wanted = damped(found, epsilon)
         passes += ~accelerated.done
-        error = (weights * (_ratio(z, wanted, epsilon) - 1).abs()).sum(1) * (2 if cost.within else 1)
+        error = off(z, wanted, epsilon)
         if not bool(torch.isfinite(error).all()):
             raise DataError("the samples hold NaN or infinity, or numbers too large for their precision")
         accelerated.done |= error <= tolerance

@@ -283,7 +283,8 @@ class _RowReduce(torch.autograd.Function):
         for i, j, _ in tiles(len(x), len(y), symmetric=False, what="gradient over pairs"):
             values = _values(kernel, x[i], y[j], a[i], b[j])
             if ctx.log:
-                values = torch.exp(values - shift[i, None])
+                # a sample counted zero times may be nearer than all that count: infinite, times zero
+                values = (values - shift[i, None]).clamp_max_(80.0).exp_()
             to_v[j] += narrow_slope[i] @ values
             if samples:
                 cotangent = narrow_slope[i, None] * narrow_v[None, j]

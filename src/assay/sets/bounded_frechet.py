@@ -11,7 +11,7 @@ from torch import Tensor
 from ..checks import as_samples
 from ..errors import UsageError
 from ..objective import Gradients, Objective
-from ..population import Memory
+from ..population import Memory, lasting
 from ..scale.gather import gather
 from ..scale.precision import full_precision
 from ..statistics import Moments
@@ -19,6 +19,7 @@ from ..statistics.linalg import one_sided_coupling
 from ..statistics.moving_moments import MovingMoments
 from .frechet import frechet_distance
 
+GROWN = 1.1  # times the samples that a map was made for: then a new one is due, as each batch moves few samples much
 SMALLEST = 1e-6  # of the mean singular value: below it a direction is too empty for a map to be made of it
 
 
@@ -52,7 +53,8 @@ def bounded_frechet_objective(
     Args:
         reference: the real side, (n, d) features or `Moments`.
         population: how many samples the generated side's moments are of; see `Measure.objective`.
-        refresh: the most steps between two eigenproblems.
+        refresh: the most steps between two eigenproblems. While the population fills there are more: another whenever
+            it has grown by a tenth.
         tolerance: the largest gap wanted, as a share of the distance. The number of steps to the next refresh, never
             above `refresh`, is then set at each refresh from the gap that the last ones left. It is an extrapolation:
             `gap` says what it came to.
@@ -70,7 +72,7 @@ def bounded_frechet_objective(
         *Singular covariances?* In a direction the population has not got, the best T is infinite. The singular values
         that T is made of are raised to 1e-6 of their mean, which keeps the bound and loosens it by at most 1e-6 of the
         distance's trace term; where the reference has not got a direction, T is made on its range. While the
-        population has no more samples than features every step is exact.
+        population or the reference has no more samples than features every step is exact.
 
         *Is the stale gradient any good?* It is the exact gradient of a bound that touched the distance at the last
         refresh. With a population of many batches the covariance moves little in between.
@@ -122,6 +124,7 @@ class BoundedFrechetObjective(torch.nn.Module):
         self._map: Tensor | None = None  # T by scatters: derivative of the trace term by y's scatter
         self._rest = torch.zeros((), dtype=torch.float64)  # tr(T^-1 S_x), fixed with the map
         self._age, self._interval = 0, refresh if tolerance is None else 1
+        self._made_for = 0.0  # the population's weight when the map was made
 
     @property
     def population(self) -> Any:
@@ -145,23 +148,25 @@ class BoundedFrechetObjective(torch.nn.Module):
             )
         with full_precision(batch.device):
             y: Moments = self.population.joined_by(batch)
-            value = self._value(x, y)
+            value = self._value(x, y, len(batch))
             if self.training:
                 self.population.keep(batch, y)
         return value.to(torch.float64 if batch.dtype == torch.float64 else torch.float32)
 
-    def _value(self, x: Moments, y: Moments) -> Tensor:
+    def _value(self, x: Moments, y: Moments, rows: int) -> Tensor:
         if x.scatter is None or y.scatter is None:
             if self.training:
                 self._map = None
             exact: Tensor = frechet_distance.function(x, y)
             return exact
-        if self._map is not None and self._age < self._interval:
+        weight = min(self.population.weight + rows, self.population.size)
+        due = self._age >= self._interval or weight > GROWN * self._made_for
+        if self._map is not None and not due:
             self._age += self.training
             return _bound(x, y, self._map, self._rest)
-        return self._refreshed(x, y)
+        return self._refreshed(x, y, weight)
 
-    def _refreshed(self, x: Moments, y: Moments) -> Tensor:
+    def _refreshed(self, x: Moments, y: Moments, weight: float) -> Tensor:
         """The bound by the best map there is now, which is remembered in training mode."""
         assert y.scatter is not None
         with torch.no_grad():
@@ -178,7 +183,8 @@ class BoundedFrechetObjective(torch.nn.Module):
                 if self.tolerance is not None:
                     self._interval = self._next_interval(float(self.relative_gap))
         if self.training:
-            self._map, self._rest, self._age = best, rest, 1
+            self._map, self._rest = lasting(best), lasting(rest)
+            self._age, self._made_for = 1, weight
             self.refreshes += 1
         return _bound(x, y, best, rest)
 
@@ -210,7 +216,9 @@ class BoundedFrechetObjective(torch.nn.Module):
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         destination[prefix + "map"] = torch.zeros(0, 0) if self._map is None else self._map.clone()
         destination[prefix + "rest"] = self._rest.clone()
-        destination[prefix + "age"] = torch.tensor([self._age, self._interval])
+        destination[prefix + "age"] = torch.tensor(
+            [self._age, self._interval, self._made_for], dtype=torch.float64
+        )
 
     def _load_from_state_dict(
         self, state: Any, prefix: str, _meta: Any, strict: bool, missing: Any, *_: Any
@@ -224,7 +232,7 @@ class BoundedFrechetObjective(torch.nn.Module):
         device = self.exact._kept["reference"].mean.device
         self._map = made.to(device, copy=True) if made.numel() else None
         self._rest = rest.to(device, copy=True)
-        self._age, self._interval = (int(v) for v in age)
+        self._age, self._interval, self._made_for = int(age[0]), int(age[1]), float(age[2])
 
     def extra_repr(self) -> str:
         return f"a new map every {self.refresh} steps"

@@ -95,6 +95,8 @@ def spread(samples: Tensor, weights: Tensor) -> Tensor:
     lower=0.0,
     laws=[zero_on_equal, translation_invariant, rotation_invariant],
     degenerate=True,
+    caveat="with a blur well below the spread the sample-size bias falls slowly, and half-splits find a part of it: "
+    "the interval may lie above the population's value; compare equal numbers of samples, or use permutation_test",
     reference="Genevay et al. 2018, arXiv:1706.00292; Feydy et al. 2019, arXiv:1810.08278; unbalanced: Sejourne et al. "
     "2019, arXiv:1910.12958",
 )
@@ -145,6 +147,12 @@ def sinkhorn_divergence(
         UsageError: an option out of its range, different numbers of features, or a real side whose samples are all
             equal and no `blur` given.
         DataError: no convergence (by how much, and what to do), or NaN in the samples.
+
+    With a blur well below the spread samples of one distribution are apart as in optimal transport: the value is biased
+    upward by far more than the order 1 / n that `estimate` corrects (normal samples in 4 dimensions, 200 a side, by
+    default: 0.33 for equal distributions, corrected 0.16, and no interval held 0). Its interval is for the population
+    only where the blur is about the spread or above. Compare candidates at equal numbers of samples;
+    `permutation_test` asks whether two sets differ at all, at any blur.
 
     Complexity: O((n^2 + m^2 + n m) d) time a pass, some 15 to 100 passes by the ratio of spread to blur; O((n + m) d)
     memory (up to 2^22 costs are held where all fit), forward and backward; nothing all-pairs is ever held beyond.

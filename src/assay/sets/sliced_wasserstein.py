@@ -22,6 +22,7 @@ from ..statistics import Samples
     lower=0.0,
     laws=[zero_on_equal, symmetric, translation_invariant, scales_with(2)],
     degenerate=True,
+    caveat="the interval is for the directions drawn: it holds no noise of drawing others, which projection_error gives",
     reference="Rabin et al. 2011, doi:10.1007/978-3-642-24785-9_37; statistics: Nadjahi et al. 2020, arXiv:2003.05783",
 )
 def sliced_wasserstein(

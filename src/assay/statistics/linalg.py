@@ -6,8 +6,13 @@ and a traced graph cannot branch on numbers: hence operators, opaque to tracing,
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
+
+from ..errors import DataError
 
 TRIANGLE_BLOCK = 256  # rows of a triangular factor multiplied at once, its zeros skipped
 WELL_CONDITIONED = 1e-5  # smallest to largest pivot above which solves with the triangular factor are trusted
@@ -20,7 +25,7 @@ def psd_root(matrix: Tensor) -> Tensor:
     if int(info) == 0:
         upper: Tensor = lower.mT.contiguous()
         return upper
-    values, vectors = torch.linalg.eigh(matrix)
+    values, vectors = _eigh(matrix)
     values = torch.where(values > _noise(values, matrix.shape[0]), values, 0.0)
     root: Tensor = (vectors * values.sqrt()).mT.contiguous()
     return root
@@ -43,8 +48,10 @@ def thin_coupling(f: Tensor, g: Tensor, need_f: bool, need_g: bool) -> tuple[Ten
     product = f @ g.mT
     empty = f.new_zeros(f.shape[1], k)
     if not (need_f or need_g):
-        return torch.linalg.svdvals(product).sum(), empty, empty.clone()
-    u, s, vh = torch.linalg.svd(product, full_matrices=False)
+        with _refused_if_not_finite(product):
+            return torch.linalg.svdvals(product).sum(), empty, empty.clone()
+    with _refused_if_not_finite(product):
+        u, s, vh = torch.linalg.svd(product, full_matrices=False)
     scale = _inverse_root(s, _noise(s, max(product.shape)))
     p = g.mT @ (vh.mT * scale) if need_f else empty
     q = f.mT @ (u * scale) if need_g else empty.clone()
@@ -70,8 +77,9 @@ def full_coupling(
     middle, triangular = _between(f, b)
     empty = a.new_zeros(d, d)
     if not (need_a or need_b):
-        return torch.linalg.eigvalsh(middle, UPLO="U").clamp_min_(0).sqrt().sum(), empty, empty.clone()
-    values, u = torch.linalg.eigh(middle, UPLO="U")
+        with _refused_if_not_finite(middle):
+            return torch.linalg.eigvalsh(middle, UPLO="U").clamp_min_(0).sqrt().sum(), empty, empty.clone()
+    values, u = _eigh(middle, "U")
     floor = _noise(values, d)
     s = values.clamp_min(0).sqrt()
     p, q = empty, empty.clone()
@@ -83,7 +91,7 @@ def full_coupling(
             p = torch.linalg.solve_triangular(f, u * s.sqrt(), upper=True)
         else:  # the other way round: the factor of B, where a missing rank of A costs nothing
             g = psd_root(b)
-            values, v = torch.linalg.eigh(_symmetric(g @ a @ g.mT))
+            values, v = _eigh(_symmetric(g @ a @ g.mT))
             p = g.mT @ (v * _inverse_root(values.clamp_min(0).sqrt(), _noise(values, d).sqrt()))
     return s.sum(), p, q
 
@@ -106,7 +114,7 @@ def one_sided_coupling(f: Tensor, b: Tensor, floor: float) -> tuple[Tensor, Tens
         sum of s (), V (d, d), sum of the values in V ().
     """
     middle, _ = _between(f, b)
-    values, u = torch.linalg.eigh(middle, UPLO="U")
+    values, u = _eigh(middle, "U")
     s = values.clamp_min(0).sqrt()
     if floor > 0:
         raised = s.clamp_min((floor * s.mean()).clamp_min(torch.finfo(s.dtype).tiny))
@@ -117,6 +125,26 @@ def one_sided_coupling(f: Tensor, b: Tensor, floor: float) -> tuple[Tensor, Tens
 @one_sided_coupling.register_fake
 def _(f: Tensor, b: Tensor, floor: float) -> tuple[Tensor, Tensor, Tensor]:
     return b.new_empty(()), torch.empty_like(b), b.new_empty(())
+
+
+def _eigh(matrix: Tensor, triangle: str = "L") -> tuple[Tensor, Tensor]:
+    with _refused_if_not_finite(matrix):
+        values, vectors = torch.linalg.eigh(matrix, UPLO=triangle)
+    return values, vectors
+
+
+@contextlib.contextmanager
+def _refused_if_not_finite(matrix: Tensor) -> Iterator[None]:
+    """A decomposition in the block that fails says why, where that is known."""
+    try:
+        yield
+    except RuntimeError:
+        if bool(torch.isfinite(matrix).all()):
+            raise
+        raise DataError(
+            "the features hold NaN or infinity, so their covariance has no root; an objective's check(batch) says in "
+            "which rows"
+        ) from None
 
 
 def _between(f: Tensor, b: Tensor) -> tuple[Tensor, bool]:

@@ -69,6 +69,30 @@ MEANINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "How much less likely unseen real samples are than training ones, seen from the generated set.",
             "About 0 is right; a clear gap means that the training set was memorised.",
         ),
+        "energy_distance": (
+            "How much farther generated samples are from real ones than samples are from their own kind.",
+            "0 for equal distributions, by chance slightly below; every difference of two distributions counts.",
+        ),
+        "sinkhorn_divergence": (
+            "What it costs to move the real samples onto the generated ones, with small differences blurred.",
+            "Compare candidates at equal numbers of samples: fewer samples alone read higher.",
+        ),
+        "sliced_wasserstein": (
+            "How far samples must move for one set to become the other, seen along many random lines.",
+            "0 for equal sets, in units of the features squared; all candidates are seen along the same lines.",
+        ),
+        "cauchy_schwarz": (
+            "How far from parallel the smoothed densities of both sets are.",
+            "0 for equal distributions; it does not depend on the scale of the features.",
+        ),
+        "chamfer_distance": (
+            "How far each sample of either set is from the nearest one of the other.",
+            "0 where each set's samples are among the other's; denser sets read lower, so compare equal numbers.",
+        ),
+        "knn_entropy": (
+            "How spread out a set is, by the distances to its nearest neighbours.",
+            "Higher is more varied; compare with the real set's own value, at equal numbers of samples.",
+        ),
     }
 )
 

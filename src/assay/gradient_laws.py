@@ -1,0 +1,78 @@
+"""What holds of the gradients of everything that has one: asked for a second one, it is right or it says no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import UsageError
+from .law_inputs import LawBroken
+
+STEP = 1e-5
+ZERO = 1e-6  # of the largest slope: what differences cannot tell from zero
+
+
+def second_derivative(
+    value_of: Callable[[Sequence[Tensor]], Tensor], points: Sequence[Tensor], generator: torch.Generator
+) -> None:
+    """Refused with a `UsageError`, or equal to central differences of the first gradient, for every pair of inputs.
+
+    Args:
+        value_of: a scalar of the tensors.
+        points: float64 tensors, without gradient.
+        generator: of the directions, along which the gradient is taken and moved.
+
+    Raises:
+        LawBroken: a second derivative that is wrong, or missing where it is not zero.
+    """
+    directions = [torch.randn(p.shape, dtype=p.dtype, generator=generator) for p in points]
+    moves = [STEP * torch.randn(p.shape, dtype=p.dtype, generator=generator) for p in points]
+    tensors = [p.clone().requires_grad_() for p in points]
+    slopes = _slopes(value_of, tensors, directions, create_graph=True)
+    size = 1 + max(abs(float(slope.detach())) for slope in slopes)
+    numeric = []
+    for k in range(len(points)):
+        up, down = (
+            _slopes(value_of, _moved(points, k, sign * moves[k]), directions, create_graph=False)
+            for sign in (1, -1)
+        )
+        numeric.append([float(a - b) / 2 for a, b in zip(up, down, strict=True)])
+    for i, slope in enumerate(slopes):
+        found: Sequence[Tensor | None] = [None] * len(tensors)
+        if slope.requires_grad:
+            try:
+                found = torch.autograd.grad(slope, tensors, retain_graph=True, allow_unused=True)
+            except UsageError:
+                continue
+        for k, (by, move) in enumerate(zip(found, moves, strict=True)):
+            analytic = 0.0 if by is None else float((by * move).sum())
+            if not abs(analytic - numeric[k][i]) <= 1e-3 * abs(numeric[k][i]) + ZERO * STEP * size:
+                raise LawBroken(
+                    f"second_derivative_is_right_or_refused: of the gradient by input {i}, by input {k}: "
+                    f"{analytic / STEP:.8g}, central difference {numeric[k][i] / STEP:.8g}"
+                )
+
+
+def _moved(points: Sequence[Tensor], k: int, by: Tensor) -> list[Tensor]:
+    """All points anew, with a gradient, the k-th moved."""
+    return [(p + by if i == k else p.clone()).requires_grad_() for i, p in enumerate(points)]
+
+
+def _slopes(
+    value_of: Callable[[Sequence[Tensor]], Tensor],
+    tensors: Sequence[Tensor],
+    directions: Sequence[Tensor],
+    *,
+    create_graph: bool,
+) -> list[Tensor]:
+    """The value's derivative along each tensor's direction."""
+    value = value_of(tensors)
+    if not value.requires_grad:
+        return [torch.zeros((), dtype=torch.float64) for _ in tensors]
+    gradients = torch.autograd.grad(value, tensors, create_graph=create_graph, allow_unused=True)
+    return [
+        torch.zeros((), dtype=torch.float64) if g is None else (g * d).sum()
+        for g, d in zip(gradients, directions, strict=True)
+    ]
