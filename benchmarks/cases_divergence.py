@@ -32,7 +32,7 @@ def sliced_wasserstein(n: int = 10_000, m: int = 10_000, d: int = 64) -> dict[st
     """256 directions, squared costs, forward and backward."""
     import ot  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-    from assay.scale.lines import random_directions
+    from assay.scale.transport.lines import random_directions
     from assay.sets.sliced_wasserstein import sliced_wasserstein as ours
 
     x, y = _two_sets(n, m, d)

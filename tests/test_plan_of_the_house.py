@@ -26,8 +26,8 @@ CONTRACT = {
     "version", "warm_up", "written_whole",
 }  # fmt: skip
 MAIN_JOB = {
-    "__init__", "__main__", "check", "check_kinds", "cli", "clip_scores", "commands", "compare", "comparing", "comparison",
-    "direction", "explain", "explaining", "explanation", "fail_if", "make_reference", "measure_by_name", "report_maps",
+    "__init__", "__main__", "check", "check_kinds", "cli", "clip_scores", "commands", "compare", "comparing",
+    "comparison", "direction", "explain", "explaining", "explanation", "fail_if", "make_reference", "measure_by_name", "report_maps",
 }  # fmt: skip
 
 # what a room may import of assay, beside itself

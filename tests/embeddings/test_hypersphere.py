@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 import assay
 from assay.embeddings import alignment, info_nce, tolerance, uniformity
-from assay.scale import softmax_tiles
+from assay.scale.contrast import softmax_tiles
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0, 3.0])

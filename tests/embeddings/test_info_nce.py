@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 import assay
 from assay.embeddings import LearnableTemperature, info_nce
-from assay.scale import softmax_tiles
+from assay.scale.contrast import softmax_tiles
 
 TEMPERATURES = (0.5, 0.1, 0.01)
 

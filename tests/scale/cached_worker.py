@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import assay
 from assay.scale import gather
-from assay.scale.cached import CachedObjective, cached_backward
+from assay.scale.cached.backward import CachedObjective, cached_backward
 
 torch.set_num_threads(1)
 warnings.filterwarnings("error")

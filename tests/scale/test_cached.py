@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import assay
-from assay.scale.cached import CachedObjective, cached_backward
+from assay.scale.cached.backward import CachedObjective, cached_backward
 
 
 def network(*layers: nn.Module, seed: int = 0) -> nn.Sequential:

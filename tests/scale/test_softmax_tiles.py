@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from assay import UsageError
-from assay.scale import softmax_tiles
-from assay.scale.pair_weights import PairWeights
-from assay.scale.softmax_tiles import log_partition_within, log_partitions, row_log_partition
+from assay.scale.contrast import softmax_tiles
+from assay.scale.contrast.pair_weights import PairWeights
+from assay.scale.contrast.softmax_tiles import log_partition_within, log_partitions, row_log_partition
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-4}
 

@@ -143,9 +143,9 @@ def test_large_sets_by_tiles_give_what_small_ones_give_held(
         return [value.detach(), *torch.autograd.grad(value, (a, b))]
 
     held = [found(p) for p in (1, 2)]
-    monkeypatch.setattr("assay.scale.transport_cost.HELD", 1)
-    monkeypatch.setattr("assay.scale.entropic_transport.HELD", 1)
-    monkeypatch.setattr("assay.scale.transport_cost.SHAPE", (16, 24))
+    monkeypatch.setattr("assay.scale.transport.cost.HELD", 1)
+    monkeypatch.setattr("assay.scale.transport.entropic.HELD", 1)
+    monkeypatch.setattr("assay.scale.transport.cost.SHAPE", (16, 24))
     for p in (1, 2):
         for tiled, whole in zip(found(p), held[p - 1], strict=True):
             torch.testing.assert_close(tiled, whole, rtol=1e-6, atol=1e-8)
@@ -155,8 +155,8 @@ def test_large_sets_by_tiles_give_what_small_ones_give_held(
 def test_potentials_far_from_the_solution_do_not_overflow(
     normal: Draw, monkeypatch: pytest.MonkeyPatch, held: int
 ) -> None:
-    monkeypatch.setattr("assay.scale.transport_cost.HELD", held)
-    monkeypatch.setattr("assay.scale.entropic_transport.HELD", held)
+    monkeypatch.setattr("assay.scale.transport.cost.HELD", held)
+    monkeypatch.setattr("assay.scale.transport.entropic.HELD", held)
     x, y = normal(40, 2).float(), (normal(30, 2) + 3).float()
     # annealed in one leap: exponents of several hundred on the way
     got = sinkhorn_divergence(x, y, blur=0.2, scaling=1e-3, tolerance=1e-2)
@@ -177,8 +177,8 @@ def test_the_plan_has_its_marginals_and_is_applied_without_being_formed(
     torch.testing.assert_close(found.cost, (plan * cost).sum() + 0.25 * entropy, rtol=1e-6, atol=0)
     expected = plan @ y / plan.sum(1, keepdim=True), plan.T @ x / plan.sum(0)[:, None]
     for setting in (2**22, 1):
-        monkeypatch.setattr("assay.scale.transport_cost.HELD", setting)
-        monkeypatch.setattr("assay.scale.entropic_transport.HELD", setting)
+        monkeypatch.setattr("assay.scale.transport.cost.HELD", setting)
+        monkeypatch.setattr("assay.scale.transport.entropic.HELD", setting)
         torch.testing.assert_close(found.to_x(y), expected[0])
         torch.testing.assert_close(found.to_y(x), expected[1])
 

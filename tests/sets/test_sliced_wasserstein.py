@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from assay import UsageError
-from assay.scale import lines
-from assay.scale.lines import line_costs, mean_line_cost, random_directions
+from assay.scale.transport import lines
+from assay.scale.transport.lines import line_costs, mean_line_cost, random_directions
 from assay.sets.sliced_wasserstein import projection_error, sliced_wasserstein
 from assay.statistics import Samples
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..batch_laws import ignores_length, only_equality_of_labels_counts, rotation_invariant, symmetric
 from ..batch_objective import batch_objective
 from ..errors import DataError, UsageError
-from ..scale.softmax_tiles import log_partition_within
+from ..scale.contrast.softmax_tiles import log_partition_within
 from .class_sums import class_sums
 from .scaled_rows import scaled_rows, unit_rows
 

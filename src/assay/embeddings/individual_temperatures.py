@@ -12,9 +12,9 @@ from torch import Tensor
 from ..batch_arguments import as_labels, as_rows, of_one_batch
 from ..batch_loss import agree
 from ..errors import UsageError
+from ..scale.contrast.row_tilted import tilted_rows
 from ..scale.gather import Gradients, gather, several_processes
 from ..scale.precision import full_precision
-from ..scale.row_tilted import tilted_rows
 from .scaled_rows import unit_rows
 
 

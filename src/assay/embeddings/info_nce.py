@@ -11,8 +11,8 @@ from torch import Tensor
 from ..batch_laws import rotation_invariant, symmetric
 from ..batch_objective import batch_objective
 from ..errors import UsageError
-from ..scale.pair_weights import PairWeights, WeightBlock
-from ..scale.softmax_tiles import log_partition_within, log_partitions, row_log_partition
+from ..scale.contrast.pair_weights import PairWeights, WeightBlock
+from ..scale.contrast.softmax_tiles import log_partition_within, log_partitions, row_log_partition
 from .reference_rows import as_reference
 from .scaled_rows import Temperature, scaled_rows
 

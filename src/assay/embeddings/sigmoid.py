@@ -15,7 +15,7 @@ from ..batch_laws import (
     symmetric,
 )
 from ..batch_objective import batch_objective
-from ..scale.pair_softplus import row_softplus, sum_softplus
+from ..scale.contrast.pair_softplus import row_softplus, sum_softplus
 from .sigmoid_blocks import as_score, blocks_of
 from .sigmoid_ring import sigmoid_pair_over_processes
 

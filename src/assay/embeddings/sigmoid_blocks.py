@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from ..scale.pair_softplus import Positives
+from ..scale.contrast.pair_softplus import Positives
 from .reference_rows import as_reference, as_reference_labels
 from .scaled_rows import unit_rows
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..scale.agreement import told_by_all
+from ..scale.contrast.pair_softplus import Positives, Slopes, by_scale, visit_pairs
+from ..scale.contrast.ring import round_trip
 from ..scale.first_derivative import first_derivative_only
 from ..scale.gather import gather
-from ..scale.pair_softplus import Positives, Slopes, by_scale, visit_pairs
-from ..scale.ring import round_trip
 from .sigmoid_blocks import Block, as_score, blocks_of
 
 

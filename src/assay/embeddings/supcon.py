@@ -10,7 +10,7 @@ from torch import Tensor
 from ..batch_laws import only_equality_of_labels_counts, rotation_invariant
 from ..batch_objective import batch_objective
 from ..errors import UsageError
-from ..scale.softmax_tiles import log_partition_within, row_log_partition
+from ..scale.contrast.softmax_tiles import log_partition_within, row_log_partition
 from .class_sums import class_sums
 from .reference_rows import as_reference, as_reference_labels
 from .scaled_rows import Temperature, scaled_rows

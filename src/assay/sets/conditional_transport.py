@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import UsageError
 from ..laws import rotation_invariant, translation_invariant
 from ..measure import measure
-from ..scale.conditional_costs import conditional_costs
+from ..scale.transport.conditional import conditional_costs
 from ..statistics import Samples
 from .sinkhorn import shares, spread
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..batch_objective import batch_objective
 from ..errors import UsageError
-from ..scale.entropic_transport import Transport, entropic_transport
 from ..scale.precision import full_precision
+from ..scale.transport.entropic import Transport, entropic_transport
 from ..statistics.samples import working_dtype
 from .sinkhorn import RELATIVE_BLUR, spread
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import UsageError
 from ..laws import rotation_invariant, translation_invariant, zero_on_equal
 from ..measure import measure
-from ..scale.entropic_transport import Transport, entropic_transport
+from ..scale.transport.entropic import Transport, entropic_transport
 from ..statistics import Samples
 
 RELATIVE_BLUR = {1: 0.05, 2: 0.2}  # of the reference's spread, by p: some 25 times less than the costs

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..pairs import pair_measure
-from ..scale.entropic_transport import entropic_transport
+from ..scale.transport.entropic import entropic_transport
 from ..statistics.samples import working_dtype
 from .sinkhorn import RELATIVE_BLUR, TransportOptions, spread
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..checks import as_counts, as_samples
 from ..errors import UsageError
-from ..scale.entropic_transport import plan_means
-from ..scale.transport_cost import costs
+from ..scale.transport.cost import costs
+from ..scale.transport.entropic import plan_means
 from ..statistics import Samples
 from .sinkhorn import TransportOptions, shares
 

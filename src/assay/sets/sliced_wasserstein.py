@@ -12,7 +12,7 @@ from ..checks import as_samples
 from ..errors import UsageError
 from ..laws import scales_with, symmetric, translation_invariant, zero_on_equal
 from ..measure import measure
-from ..scale.lines import line_costs, mean_line_cost, random_directions
+from ..scale.transport.lines import line_costs, mean_line_cost, random_directions
 from ..statistics import Samples
 
 
@@ -22,7 +22,7 @@ from ..statistics import Samples
     lower=0.0,
     laws=[zero_on_equal, symmetric, translation_invariant, scales_with(2)],
     degenerate=True,
-    caveat="the interval is for the directions drawn: it holds no noise of drawing others, which projection_error gives",
+    caveat="the interval is for the directions drawn: projection_error gives the noise of drawing others",
     reference="Rabin et al. 2011, doi:10.1007/978-3-642-24785-9_37; statistics: Nadjahi et al. 2020, arXiv:2003.05783",
 )
 def sliced_wasserstein(

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import DataError
-from .transport_cost import HeldCost, TiledCost
+from ...errors import DataError
+from .cost import HeldCost, TiledCost
 
 WINDOW = 12  # residuals that a step is extrapolated from: 2 (n + m) float64 numbers each
 GROWTH = 2.0  # an extrapolated step whose residual is larger than so many times the last one is taken back

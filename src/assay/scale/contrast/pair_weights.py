@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import UsageError
+from ...errors import UsageError
 
 # (numbers of the anchors (r,), numbers of the others (c,)) -> weights (r, c)
 WeightBlock = Callable[[Tensor, Tensor], Tensor]

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..errors import UsageError
+from ...errors import UsageError
 from .nested import replaced, tensors_of
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ...errors import UsageError
 from .autograd_graph import leaves_behind
 from .batch_dependence import Versions, changed, refuse_changed_buffers, versions
 from .chunk_features import ChunkFeatures

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .first_derivative import first_derivative_only
+from ..first_derivative import first_derivative_only
+from ..precision import full_precision
+from ..tiles import of_one_precision, tiles
 from .pair_weights import PairWeights
-from .precision import full_precision
-from .tiles import of_one_precision, tiles
 
 SIDE = {"cpu": 512}  # rows and columns of a tile: 1 MiB of float32, what a core's own cache holds
 WIDE = 4096  # elsewhere: enough work for every launch

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .first_derivative import first_derivative_only
-from .precision import full_precision
-from .tiles import tiles
+from ..first_derivative import first_derivative_only
+from ..precision import full_precision
+from ..tiles import tiles
 
 
 @dataclass(frozen=True)

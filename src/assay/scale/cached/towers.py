@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ...errors import UsageError
+from ..tiles import spans
 from .batch_dependence import refuse_batch_dependence
 from .nested import replaced, tensors_of
 from .reduction import averaged, largest_counts, sharded
-from .tiles import spans
 
 Span = tuple[int, int]
 Encoders = nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module]

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ...errors import UsageError
+from ..first_derivative import first_derivative_only
+from ..tiles import spans
 from .autograd_graph import nodes_behind
-from .first_derivative import first_derivative_only
 from .nested import replaced, tensors_of
 from .passes import Record, first_pass, second_pass
-from .tiles import spans
 from .towers import Encoders, Tower, check_chunk_size, towers_of
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .tiles import tiles
+from ..tiles import tiles
 
 HELD = 2**22  # costs held at once: 16 MiB in float32
 SHAPE = (512, 1024)  # a tile of 2 MiB in float32, square ones of half: what a core's cache holds

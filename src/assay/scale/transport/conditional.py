@@ -13,9 +13,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from .first_derivative import first_derivative_only
-from .precision import full_precision
-from .tiles import tiles
+from ..first_derivative import first_derivative_only
+from ..precision import full_precision
+from ..tiles import tiles
 
 CUT = -60.0  # exponentials below are denormal numbers after a few products: slow, and nothing
 Distance = Literal["sqeuclidean", "cosine"]

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import UsageError
-from .first_derivative import first_derivative_only
-from .precision import full_precision
+from ...errors import UsageError
+from ..first_derivative import first_derivative_only
+from ..precision import full_precision
+from ..tiles import of_one_precision, spans
+from .cost import HELD, cost_of
 from .sinkhorn import Potentials, converged, solve
-from .tiles import of_one_precision, spans
-from .transport_cost import HELD, cost_of
 
 TOLERANCE = {torch.float32: 3e-4, torch.float64: 1e-6}  # of marginals; values are off by about its square
 ACCEPTED = 1e-3  # where the iterations end before the default tolerance is reached

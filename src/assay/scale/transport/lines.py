@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .first_derivative import first_derivative_only
-from .precision import full_precision
-from .progress import tick
-from .tiles import of_one_precision, spans
+from ..first_derivative import first_derivative_only
+from ..precision import full_precision
+from ..progress import tick
+from ..tiles import of_one_precision, spans
 
 NUMBERS = 2**19  # projected values of both sides in one block
 

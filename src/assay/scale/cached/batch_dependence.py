@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from ..errors import UsageError
+from ...errors import UsageError
 
 Versions = dict[str, tuple[Tensor, int]]
 

@@ -16,8 +16,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..errors import UsageError
-from .gather import several_processes
+from ...errors import UsageError
+from ..gather import several_processes
 
 
 def averaged(encoder: nn.Module) -> tuple[nn.Module, ...]:

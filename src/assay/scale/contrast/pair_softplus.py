@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .first_derivative import first_derivative_only
-from .precision import full_precision
-from .tiles import tiles
+from ..first_derivative import first_derivative_only
+from ..precision import full_precision
+from ..tiles import tiles
 
 # from here on softplus is the identity to the last bit of float64, and the exponential is still far from overflow
 IDENTITY_FROM = 50.0

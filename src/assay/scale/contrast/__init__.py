@@ -1,0 +1,1 @@
+"""How are all pairs of rows held against one another, as softmaxes or one by one?"""
