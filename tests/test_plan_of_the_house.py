@@ -27,7 +27,8 @@ CONTRACT = {
 }  # fmt: skip
 MAIN_JOB = {
     "__init__", "__main__", "check", "check_kinds", "cli", "clip_scores", "commands", "compare", "comparing",
-    "comparison", "direction", "explain", "explaining", "explanation", "fail_if", "make_reference", "measure_by_name", "report_maps",
+    "comparison", "direction", "explain", "explaining", "explanation", "fail_if", "make_reference",
+    "measure_by_name", "report_maps",
 }  # fmt: skip
 
 # what a room may import of assay, beside itself

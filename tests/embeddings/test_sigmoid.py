@@ -218,7 +218,7 @@ def test_equals_open_clip() -> None:
         assert torch.allclose(slope, want, rtol=1e-8, atol=1e-12)
 
 
-@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("world", [2, 3, 4])
 def test_processes_are_one(run_ranks: Callable[..., None], world: int) -> None:
     """The ring, banks and individual temperatures: loss and parameter gradients are those of the whole batch."""
     run_ranks(WORKER, world)
