@@ -111,3 +111,20 @@ def test_bad_input_is_refused(normal):
         chamfer_distances(x, x, lengths_y=torch.tensor([0, 6]))
     with pytest.raises(UsageError, match="lengths_x: expected whole numbers"):
         chamfer_distances(x, x, lengths_x=torch.tensor([1, 2, 3]))
+
+
+def test_clouds_at_once_and_over_tiles_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small clouds are held whole, large ones go through tiles: value and gradient are the same, padding or not."""
+    draw = torch.Generator().manual_seed(3)
+    x = torch.randn(5, 12, 3, generator=draw, requires_grad=True)
+    y = torch.randn(5, 9, 3, generator=draw)
+    lengths = {"lengths_x": torch.tensor([12, 1, 3, 12, 7]), "lengths_y": torch.tensor([9, 9, 1, 4, 2])}
+    found = []
+    for block in (2**22, 3 * 12 * 9, 1):
+        monkeypatch.setattr("assay.sets.chamfer.BLOCK", block)
+        value = chamfer_distances(x, y, squared=False, **lengths)
+        found.append((value.detach(), torch.autograd.grad(value.sum(), x)[0]))
+    for value, slope in found[1:]:
+        assert torch.allclose(value, found[0][0], rtol=1e-6)
+        assert torch.allclose(slope, found[0][1], rtol=1e-6)
+    assert bool((found[0][1][1, 1:] == 0).all())  # padding moves nothing

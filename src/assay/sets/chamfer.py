@@ -13,6 +13,7 @@ from ..scale.nearest import nearest
 from ..scale.tiles import of_one_precision
 from ..statistics import Samples
 
+BLOCK = 2**22  # pairs of points that are held at once
 BY_VALUE = "nearest samples are looked up by value"
 
 
@@ -104,7 +105,8 @@ def chamfer_distances(
         UsageError: clouds that are not (B, N, d) of one d and floating-point, lengths of a wrong shape or outside
             1 to N, a `truncate` that is not above zero.
 
-    Complexity: O(B N M d) time, O(B (N + M) d) memory; one pass over tiles a cloud.
+    Complexity: O(B N M d) time, O(B (N + M) d) memory and at most 2^22 distances at once; clouds of more than that many
+    pairs go through tiles one by one.
     """
     _checked(truncate)
     if x.ndim != 3 or y.ndim != 3 or x.shape[2] != y.shape[2]:
@@ -114,12 +116,50 @@ def chamfer_distances(
     if not (x.is_floating_point() and y.is_floating_point()):
         raise UsageError(f"expected floating-point clouds, got {x.dtype} and {y.dtype}; cast with .float()")
     sizes_x, sizes_y = _lengths(lengths_x, x, "x"), _lengths(lengths_y, y, "y")
-    values = []
-    for a, b, n, m in zip(x, y, sizes_x, sizes_y, strict=True):
-        to_y = _shaped(_to_nearest(a[:n], b[:m]), truncate, squared)
-        to_x = _shaped(_to_nearest(b[:m], a[:n]), truncate, squared)
-        values.append(to_y.mean() + to_x.mean())
-    return torch.stack(values).to(torch.promote_types(x.dtype, y.dtype))
+    most = max(1, BLOCK // (x.shape[1] * y.shape[1]))
+    values = [
+        _of_small_clouds(x[k : k + most], y[k : k + most], sizes_x[k : k + most], sizes_y[k : k + most])
+        if x.shape[1] * y.shape[1] <= BLOCK
+        else _of_large_clouds(x[k], y[k], sizes_x[k], sizes_y[k])
+        for k in range(0, len(x), most)
+    ]
+    to_y, to_x = (torch.cat(part) for part in zip(*values, strict=True))
+    shaped = [
+        (_shaped(distances, truncate, squared) * present).sum(1) / present.sum(1)
+        for distances, present in ((to_y, _present(sizes_x, x)), (to_x, _present(sizes_y, y)))
+    ]
+    return (shaped[0] + shaped[1]).to(torch.promote_types(x.dtype, y.dtype))
+
+
+def _present(sizes: list[int], cloud: Tensor) -> Tensor:
+    """(B, N) 1 for points and 0 for padding, float64."""
+    counts = torch.tensor(sizes, device=cloud.device)
+    inside = torch.arange(cloud.shape[1], device=cloud.device) < counts[:, None]
+    return inside.to(torch.float64)
+
+
+def _of_small_clouds(x: Tensor, y: Tensor, sizes_x: list[int], sizes_y: list[int]) -> tuple[Tensor, Tensor]:
+    """Squared distances to the nearest point of the other cloud, (B, N) and (B, M), float64; all pairs at once."""
+    x, y = of_one_precision(x, y)
+    with torch.no_grad():
+        # by subtraction: products would lose small distances
+        apart = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+        apart.masked_fill_(_present(sizes_x, x)[:, :, None] == 0, torch.inf)
+        apart.masked_fill_(_present(sizes_y, y)[:, None, :] == 0, torch.inf)
+        in_y, in_x = apart.argmin(2), apart.argmin(1)
+    return _squared(x, y, in_y), _squared(y, x, in_x)
+
+
+def _squared(x: Tensor, y: Tensor, winners: Tensor) -> Tensor:
+    found = y.gather(1, winners[:, :, None].expand(-1, -1, y.shape[2]))
+    return (x.to(torch.float64) - found.to(torch.float64)).square().sum(2)
+
+
+def _of_large_clouds(x: Tensor, y: Tensor, n: int, m: int) -> tuple[Tensor, Tensor]:
+    """The same of one pair of clouds, (1, N) and (1, M), over tiles."""
+    pad = torch.nn.functional.pad
+    to_y, to_x = _to_nearest(x[:n], y[:m]), _to_nearest(y[:m], x[:n])
+    return pad(to_y, (0, len(x) - n))[None], pad(to_x, (0, len(y) - m))[None]
 
 
 def _to_nearest(x: Tensor, y: Tensor) -> Tensor:
