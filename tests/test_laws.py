@@ -14,7 +14,8 @@ from torch import Tensor
 import assay
 from assay import laws
 from assay.laws import LawBroken, draw_inputs, laws_of
-from assay.measure import Measure, measure
+from assay.measure import measure
+from assay.set_measure import Measure
 from assay.statistics import Moments, Samples
 
 MEASURES = [value for value in vars(assay.sets).values() if isinstance(value, Measure)]

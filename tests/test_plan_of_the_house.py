@@ -22,7 +22,7 @@ CONTRACT = {
     "conditional", "conditional_objective", "contrast", "declaration", "devices", "drawing", "errors",
     "estimate", "gradient_laws", "home", "joint", "law_inputs", "laws", "measure", "note", "objective",
     "pair_arguments", "pair_estimate", "pair_laws", "pair_metric", "pairs", "per_class", "permutation",
-    "population", "printable", "resample", "several_objectives", "spread", "stream", "trace", "tracker",
+    "population", "printable", "resample", "set_measure", "several_objectives", "spread", "stream", "trace", "tracker",
     "version", "warm_up", "written_whole",
 }  # fmt: skip
 MAIN_JOB = {

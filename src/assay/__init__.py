@@ -15,11 +15,12 @@ from .explain import explain
 from .explanation import Explanation
 from .images import clip_score
 from .joint import Joint, joint
-from .measure import Measure, measure
+from .measure import measure
 from .note import Note
 from .pairs import PairMeasure, pair_measure
 from .per_class import per_class
 from .scale.kernels import Kernel, polynomial, rbf
+from .set_measure import Measure
 from .sets import (
     authenticity,
     cmmd,

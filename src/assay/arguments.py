@@ -14,7 +14,7 @@ from .declaration import refuse_unknown
 from .errors import UsageError
 
 if TYPE_CHECKING:
-    from .measure import Measure
+    from .set_measure import Measure
 
 
 def sort_keywords(measure: Measure, keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,9 +12,9 @@ from .batch_objective import BatchObjective
 from .errors import UsageError
 from .law_inputs import draw_inputs
 from .laws import UNIVERSAL, laws_of, translation_invariant
-from .measure import Measure
 from .pair_laws import PAIR_LAWS, draw_pair_inputs, laws_of_pairs
 from .pairs import PairMeasure
+from .set_measure import Measure
 from .statistics import Moments
 
 Checkable = Measure | PairMeasure | BatchObjective

@@ -27,10 +27,10 @@ from .devices import chosen_device, measured_on
 from .errors import UsageError
 from .explanation import Explanation
 from .joint import Joint
-from .measure import Measure
 from .measure_by_name import measures_by_name
 from .note import told_once
 from .scale.ranks import left_to_first
+from .set_measure import Measure
 from .trace import Kept
 from .version import __version__
 

@@ -12,7 +12,7 @@ from .errors import UsageError
 from .per_class import per_class
 
 if TYPE_CHECKING:
-    from .measure import Measure
+    from .set_measure import Measure
 
 
 def conditional_distance(

@@ -17,8 +17,8 @@ from .scale.gather import gather
 from .warm_up import agree, fill, shared
 
 if TYPE_CHECKING:
-    from .measure import Measure
     from .objective import Gradients
+    from .set_measure import Measure
 
 
 def conditional_objective(

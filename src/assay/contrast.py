@@ -15,8 +15,8 @@ from .scale.precision import full_precision
 from .statistics.moments import POPULATION
 
 if TYPE_CHECKING:
-    from .measure import Measure
     from .resample import Units
+    from .set_measure import Measure
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from .spread import Spread, by_half_samples, by_influences
 from .trace import Trace
 
 if TYPE_CHECKING:
-    from .measure import Measure
+    from .set_measure import Measure
 
 Traced = Callable[["Measure", Contrast, Trace], None]
 

@@ -18,9 +18,9 @@ from .comparing.study import Progress, Study
 from .devices import chosen_device, measured_on
 from .errors import UsageError
 from .explanation import Explanation
-from .measure import Measure
 from .measure_by_name import measures_by_name
 from .scale.ranks import left_to_first
+from .set_measure import Measure
 
 if TYPE_CHECKING:
     from .features.extractor import Crop

@@ -14,8 +14,8 @@ from .arguments import sampled_of, statistics_of, take_groups
 from .checks import nearest_name
 from .errors import UsageError
 from .estimate import Estimate, estimate_all
-from .measure import Measure
 from .scale.precision import full_precision
+from .set_measure import Measure
 from .stream import Metric
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from .measure import Measure
+    from .set_measure import Measure
 
 
 class LawBroken(AssertionError):

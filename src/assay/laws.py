@@ -18,7 +18,7 @@ from .gradient_laws import second_derivative
 from .law_inputs import Inputs, LawBroken, draw_inputs, equal, refuses, size, weighted
 
 if TYPE_CHECKING:
-    from .measure import Measure
+    from .set_measure import Measure
 
 Law = Callable[["Measure", Inputs], None]
 

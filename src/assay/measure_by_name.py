@@ -9,7 +9,7 @@ from typing import Any
 from .checks import nearest_name
 from .errors import UsageError
 from .joint import Joint
-from .measure import Measure
+from .set_measure import Measure
 from .sets import (
     authenticity,
     cauchy_schwarz,

@@ -17,7 +17,7 @@ from .scale.precision import full_precision
 from .warm_up import check_population, warm_up
 
 if TYPE_CHECKING:
-    from .measure import Measure
+    from .set_measure import Measure
 
 Gradients = Literal["mean", "sum", "none"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from .arguments import expect_sets
 from .checks import as_samples
 from .errors import DataError, UsageError
-from .measure import Measure
+from .set_measure import Measure
 
 
 def per_class(measure: Measure, *sets: Any, labels: Any, **options: Any) -> dict[Any, Tensor]:

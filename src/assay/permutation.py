@@ -13,7 +13,7 @@ from .errors import UsageError
 from .scale.progress import tick
 
 if TYPE_CHECKING:
-    from .measure import Measure
+    from .set_measure import Measure
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .resample import half_of_counts
 from .statistics.protocol import on_device
 
 if TYPE_CHECKING:
-    from .measure import Measure
+    from .set_measure import Measure
 
 R = TypeVar("R")
 

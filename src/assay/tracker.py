@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .drawing import Panel, figure_of
 from .errors import DataError, UsageError
-from .measure import Measure
+from .set_measure import Measure
 from .stream import Metric
 
 R = TypeVar("R")

@@ -24,7 +24,7 @@ from assay import (
     sets,
     vendi_score,
 )  # fmt: skip
-from assay.measure import Measure
+from assay.set_measure import Measure
 from assay.sets import Predictions, coverage, density, inception_score, precision, recall
 
 MEASURES = [v for v in vars(sets).values() if isinstance(v, Measure)]

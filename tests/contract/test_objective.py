@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from assay import Moments, UsageError, frechet_distance, kernel_distance, rbf, sets, vendi_score
-from assay.measure import Measure
+from assay.set_measure import Measure
 
 MEASURES = [v for v in vars(sets).values() if isinstance(v, Measure)]
 SMOOTH = [m for m in MEASURES if m.differentiable]

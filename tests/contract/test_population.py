@@ -9,8 +9,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from assay import DataError, Moments, UsageError, frechet_distance, kernel_distance, sets, vendi_score
-from assay.measure import Measure, measure
+from assay.measure import measure
 from assay.scale.progress import reporting
+from assay.set_measure import Measure
 from assay.statistics.coupling import root_trace
 
 SMOOTH = [v for v in vars(sets).values() if isinstance(v, Measure) and v.differentiable]

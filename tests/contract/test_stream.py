@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay import DataError, Moments, UsageError, frechet_distance, kernel_distance, prdc, sets, vendi_score
-from assay.measure import Measure
+from assay.set_measure import Measure
 
 MEASURES = [v for v in vars(sets).values() if isinstance(v, Measure)]
 

@@ -9,7 +9,7 @@ import torch
 import assay
 from assay.contrast import Sampled
 from assay.explaining import influences_of_all
-from assay.measure import Measure
+from assay.set_measure import Measure
 from assay.sets import authenticity, coverage, density, prdc, precision, recall
 
 

@@ -22,8 +22,8 @@ from ..errors import UsageError
 from ..features import Extractor, Features, extract, get_extractor
 from ..features.thumbnails import Thumbnails
 from ..joint import Joint
-from ..measure import Measure
 from ..scale.ranks import joined, left_to_first
+from ..set_measure import Measure
 from .untouched import bare, untouched
 
 Sample = Callable[..., Tensor]

@@ -14,7 +14,7 @@ from ..arguments import reference_of
 from ..checks import as_counts, as_samples, sane
 from ..errors import DataError, MissingExtra, UsageError
 from ..joint import Joint
-from ..measure import Measure
+from ..set_measure import Measure
 from ..statistics.protocol import on_device
 
 

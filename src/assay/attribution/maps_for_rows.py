@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..measure import Measure
 from ..scale.nearest import nearest
+from ..set_measure import Measure
 from .deletion import Box
 from .integrated_gradients import pixel_maps
 from .pictures import overlay_png

@@ -16,10 +16,10 @@ from ..arguments import sampled_of, sort_keywords
 from ..checks import as_samples
 from ..contrast import Sampled, value_of
 from ..errors import UsageError
-from ..measure import Measure
 from ..scale.kernels import polynomial
 from ..scale.precision import full_precision
 from ..scale.tiles import bilinear, row_sum
+from ..set_measure import Measure
 from ..sets import kernel_distance
 from ..statistics import Moments, Samples
 

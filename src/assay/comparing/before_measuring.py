@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import DataError, UsageError
-from ..measure import Measure
 from ..measure_by_name import fewest_samples, printed_name
+from ..set_measure import Measure
 from .compared_sets import ComparedSet
 from .opened_sets import Opened
 

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from ..errors import DataError, UsageError
-from ..measure import Measure
 from ..measure_by_name import printed_name
 from ..note import Note
 from ..references import FEATURES, Reference, is_reference, load_reference
+from ..set_measure import Measure
 from ..statistics import Moments, Samples
 from .compared_sets import ComparedSet
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..contrast import Sampled
 from ..errors import DataError
-from ..measure import Measure
+from ..set_measure import Measure
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..measure import Measure
+from ..set_measure import Measure
 
 END = re.compile(r"(?<=[.!?])\s")
 

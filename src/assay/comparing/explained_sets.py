@@ -25,9 +25,9 @@ from ..explaining import (
 from ..explaining.coalitions import most_samples
 from ..explaining.copies import DEPTH
 from ..explanation import Explanation, GroupShare, Nearest
-from ..measure import Measure
 from ..note import Note
 from ..scale import reporting
+from ..set_measure import Measure
 from .compared_sets import ComparedSet
 from .study import Progress
 

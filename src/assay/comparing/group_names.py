@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError, UsageError
-from ..measure import Measure
 from ..measure_by_name import fewest_samples
+from ..set_measure import Measure
 from .compared_sets import ComparedSet
 from .opened_sets import Opened
 

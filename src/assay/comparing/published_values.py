@@ -11,8 +11,8 @@ from ..comparison import Published, Row
 from ..direction import Direction
 from ..errors import UsageError
 from ..joint import Joint
-from ..measure import Measure
 from ..measure_by_name import SHORT, measure_key
+from ..set_measure import Measure
 from ..sets import inception_score_splits, kid_subsets
 from .compared_sets import ComparedSet
 

@@ -10,8 +10,8 @@ import torch
 
 from ..comparison import Published, Row
 from ..errors import UsageError
-from ..measure import Measure
 from ..measure_by_name import DEFAULT_MEASURES, HELD_OUT_MEASURES
+from ..set_measure import Measure
 from .compared_sets import ComparedSet
 from .opened_sets import Opened
 from .published_values import protocol_measures, published_values

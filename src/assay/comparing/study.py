@@ -15,10 +15,10 @@ from ..contrast import Contrast, Term
 from ..direction import Direction
 from ..errors import DataError, UsageError
 from ..estimate import Estimate, Traced, estimate_all
-from ..measure import Measure
 from ..measure_by_name import fewest_samples, measure_key, printed_name
 from ..note import Note
 from ..scale import reporting
+from ..set_measure import Measure
 from ..trace import Kept, Trace, kept_of
 from .compared_sets import ComparedSet
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..contrast import value_of
-from ..measure import Measure
 from ..scale.kernels import Kernel, polynomial
 from ..scale.tiles import bilinear
+from ..set_measure import Measure
 from ..sets import kernel_distance
 from ..statistics import Moments
 

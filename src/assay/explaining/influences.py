@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..checks import sane
 from ..contrast import Sampled, centred, slopes, value_of
-from ..measure import Measure
+from ..set_measure import Measure
 from .leaving_out import Neighbourhoods, can_leave_out, changes_without, fewest_to_leave_out
 from .surroundings import Surroundings
 

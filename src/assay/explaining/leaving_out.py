@@ -9,7 +9,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from ..measure import Measure
+from ..set_measure import Measure
 from ..sets import authenticity, coverage, density, precision, recall
 from .balls import Balls, balls_of_both
 from .surroundings import Surroundings, tally
