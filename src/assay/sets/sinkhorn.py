@@ -135,7 +135,7 @@ def sinkhorn_divergence(
         reach: the length beyond which samples are rather left unmatched; None matches all.
         scaling: the blur shrinks by this factor from one annealing step to the next.
         tolerance: of the plan's marginals, sum_i |(P 1)_i - a_i| + sum_j |(P^T 1)_j - b_j|; by default 3e-4 in
-            float32 and 1e-6 in float64, and 1e-3 is taken where the iterations end before. The value is off by about
+            float32 and 1e-9 in float64, and 1e-3 is taken where the iterations end before. The value is off by about
             its square. `math.inf` takes what the annealing alone gives.
         iterations: at most so many after the annealing.
 
