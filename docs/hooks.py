@@ -46,6 +46,8 @@ def facts(name: str) -> str:
     import assay
 
     m = getattr(assay, name, None) or getattr(assay.sets, name)
+    if isinstance(m, assay.BatchObjective):
+        return batch_facts(m)
     unbiased = "yes" if m.is_unbiased() else "no"
     if callable(m.unbiased):
         unbiased += ", by default"
@@ -66,6 +68,20 @@ def facts(name: str) -> str:
         ("Source", m.reference),
     ]
     return "| | |\n|---|---|\n" + "\n".join(f"| **{k}** | {v} |" for k, v in lines)
+
+
+def batch_facts(m: Any) -> str:
+    """What a batch objective promises."""
+    bounds = f"{'-∞' if m.lower is None else f'{m.lower:g}'} to {'∞' if m.upper is None else f'{m.upper:g}'}"
+    laws = ", ".join(law.__name__.replace("_", " ") for law in m.laws) or "those of every batch objective"
+    lines = [
+        ("Better", {"min": "lower ↓", "max": "higher ↑"}[m.best]),
+        ("Bounds", bounds),
+        ("Of a batch it needs", ", ".join(f"`{part}`" for part in m.batch)),
+        ("Laws", laws),
+        ("Source", m.reference),
+    ]
+    return "\n".join(["| | |", "|---|---|", *(f"| **{what}** | {value} |" for what, value in lines)])
 
 
 def figures(name: str) -> str:
