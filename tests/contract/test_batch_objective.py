@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,21 +153,5 @@ def test_what_is_to_be_large_is_minimised_with_a_minus() -> None:
     assert torch.equal(tolerance.objective()(z, labels), -tolerance(z, labels))
 
 
-def test_two_three_and_four_processes_train_as_one(tmp_path: Path) -> None:
-    world = 4  # which form groups of two and three as well: starting them is what takes time
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(rank), str(world), str(tmp_path / "store")],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(world)
-    ]
-    try:
-        said = [rank.communicate(timeout=120)[1] for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    for rank, text in zip(ranks, said, strict=True):
-        assert rank.returncode == 0, text
+def test_two_three_and_four_processes_train_as_one(run_ranks: Callable[..., None]) -> None:
+    run_ranks(WORKER, 4)  # which form groups of two and three as well: starting them is what takes time
