@@ -45,9 +45,12 @@ def facts(name: str) -> str:
     """What a measure promises, as the contract holds it."""
     import assay
 
-    m = getattr(assay, name, None) or getattr(assay.sets, name)
+    rooms = (assay, assay.sets, assay.embeddings, assay.images)
+    m = next(found for room in rooms if (found := getattr(room, name, None)) is not None)
     if isinstance(m, assay.BatchObjective):
         return batch_facts(m)
+    if isinstance(m, assay.PairMeasure):
+        return pair_facts(m)
     unbiased = "yes" if m.is_unbiased() else "no"
     if callable(m.unbiased):
         unbiased += ", by default"
@@ -79,6 +82,27 @@ def batch_facts(m: Any) -> str:
         ("Bounds", bounds),
         ("Of a batch it needs", ", ".join(f"`{part}`" for part in m.batch)),
         ("Laws", laws),
+        ("Source", m.reference),
+    ]
+    return "\n".join(["| | |", "|---|---|", *(f"| **{what}** | {value} |" for what, value in lines)])
+
+
+def pair_facts(m: Any) -> str:
+    """What a pair measure promises."""
+    bounds = f"{'-∞' if m.lower is None else f'{m.lower:g}'} to {'∞' if m.upper is None else f'{m.upper:g}'}"
+    options = ", ".join(f"`{k}={v}`" for k, v in m.options.items())
+    lines = [
+        ("Better", {"min": "lower ↓", "max": "higher ↑"}[m.best]),
+        ("Bounds", bounds),
+        ("Of a pair it needs", ", ".join(f"`{member}`" for member in m.members)),
+        ("Options", html.escape(options).replace("|", r"\|") or "none"),
+        ("Map", "yes" if m.map_function else "no"),
+        ("Training signal", "yes" if m.differentiable else "no"),
+        (
+            "Declared laws",
+            ", ".join(law.__name__.replace("_", " ") for law in m.laws) or "those of every pair measure",
+        ),
+        *(("Exception", f"{law.replace('_', ' ')}: {why}") for law, why in m.exceptions.items()),
         ("Source", m.reference),
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| **{what}** | {value} |" for what, value in lines)])

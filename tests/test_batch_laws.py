@@ -19,7 +19,7 @@ from assay.batch_laws import BATCH_LAWS, laws_of_batches
 from assay.batch_objective import BatchObjective, batch_objective
 from assay.law_inputs import LawBroken
 
-ROOMS = [importlib.import_module(f"assay.{room}") for room in ("embeddings", "sets")]
+ROOMS = [importlib.import_module(f"assay.{room}") for room in ("embeddings", "images", "sets")]
 OBJECTIVES = [value for room in ROOMS for value in vars(room).values() if isinstance(value, BatchObjective)]
 NAMED = {objective.name: objective for objective in OBJECTIVES}
 

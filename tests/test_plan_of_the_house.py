@@ -16,6 +16,7 @@ ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file(
     "commands",
     "comparing",
     "explaining",
+    "scoring",
 }
 CONTRACT = {
     "arguments", "batch_arguments", "batch_law_inputs", "batch_laws", "batch_loss", "batch_objective", "checks",
@@ -23,12 +24,12 @@ CONTRACT = {
     "estimate", "gradient_laws", "home", "joint", "law_inputs", "laws", "measure", "note", "objective",
     "pair_arguments", "pair_estimate", "pair_laws", "pair_metric", "pairs", "per_class", "permutation",
     "population", "printable", "resample", "set_measure", "several_objectives", "spread", "stream", "trace", "tracker",
-    "version", "warm_up", "written_whole",
+    "version", "warm_up", "weighting", "written_whole",
 }  # fmt: skip
 MAIN_JOB = {
     "__init__", "__main__", "check", "check_kinds", "cli", "clip_scores", "commands", "compare", "comparing",
     "comparison", "direction", "explain", "explaining", "explanation", "fail_if", "make_reference",
-    "measure_by_name", "report_maps",
+    "measure_by_name", "report_maps", "total", "score", "scoring",
 }  # fmt: skip
 
 # what a room may import of assay, beside itself
@@ -40,7 +41,7 @@ MAY = {
     "features": {"errors", "checks", "data", "devices", "home", "scale", "written_whole"},
     "references": {"errors", "data", "printable", "sets", "statistics", "written_whole"},
     "embeddings": CONTRACT | {"scale"},
-    "images": CONTRACT,
+    "images": CONTRACT | {"features", "scale"},
     "attribution": CONTRACT | {"features", "sets", "statistics", "scale", "explanation", "measure_by_name"},
     "report": CONTRACT | {"comparison", "direction", "explanation", "measure_by_name"},
     "history": CONTRACT | {"comparison", "direction", "data", "report"},
@@ -83,7 +84,7 @@ def edges() -> set[tuple[str, str]]:
 
 def test_every_file_is_in_the_plan() -> None:
     loose = {path.stem for path in ROOT.glob("*.py")}
-    assert loose | {"commands", "comparing", "explaining"} == CONTRACT | MAIN_JOB
+    assert loose | {"commands", "comparing", "explaining", "scoring"} == CONTRACT | MAIN_JOB
     assert set(MAY) == ROOMS
 
 

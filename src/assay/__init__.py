@@ -13,13 +13,15 @@ from .errors import DataError, MissingExtra, UsageError
 from .estimate import Estimate, difference
 from .explain import explain
 from .explanation import Explanation
-from .images import clip_score
+from .images import clip_score, ms_ssim, psnr, ssim
 from .joint import Joint, joint
 from .measure import measure
 from .note import Note
 from .pairs import PairMeasure, pair_measure
 from .per_class import per_class
 from .scale.kernels import Kernel, polynomial, rbf
+from .score import score
+from .scoring.scores import Scores
 from .set_measure import Measure
 from .sets import (
     authenticity,
@@ -42,6 +44,7 @@ from .sets import (
 )
 from .several_objectives import several_objectives
 from .statistics import Moments, Neighbours, Samples
+from .total import Total, total
 from .version import __version__
 
 __all__ = [
@@ -59,6 +62,8 @@ __all__ = [
     "Note",
     "PairMeasure",
     "Samples",
+    "Scores",
+    "Total",
     "UsageError",
     "__version__",
     "authenticity",
@@ -85,19 +90,24 @@ __all__ = [
     "measure",
     "median_bandwidth",
     "memorization_informed_frechet_distance",
+    "ms_ssim",
     "overfitting_gap",
     "pair_measure",
     "per_class",
     "polynomial",
     "prdc",
+    "psnr",
     "rbf",
     "realism",
     "scale",
+    "score",
     "sets",
     "several_objectives",
     "sinkhorn_divergence",
     "sliced_wasserstein",
+    "ssim",
     "statistics",
     "supcon",
+    "total",
     "vendi_score",
 ]

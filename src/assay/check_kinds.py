@@ -78,15 +78,19 @@ def kind_of(measure: Checkable) -> Kind:
             "draw_batch_inputs",
             {"n": range(8, 20), "d": (3, 5, 12), "classes": (2, 4), "seed": seeds},
         )
-    if measure.domain == "any":
+    if measure.domain == "any" and measure.draw is None:
         raise UsageError(
-            f"{measure.name}: members of the domain 'any' are not drawn; build assay.pair_laws.PairInputs, and call "
-            "each law of assay.pair_laws.laws_of_pairs(measure) with it"
+            f"{measure.name}: members of the domain 'any' are not drawn; give @pair_measure(draw=...), or build "
+            "assay.pair_laws.PairInputs, and call each law of assay.pair_laws.laws_of_pairs(measure) with it"
         )
     return Kind(
         tuple(law.__name__ for law in PAIR_LAWS),
         laws_of_pairs(measure),
         draw_pair_inputs,
         "draw_pair_inputs",
-        {"n": range(8, 12), "size": IMAGE_SIDES if measure.domain == "images" else (3, 8), "seed": seeds},
+        {
+            "n": range(8, 12),
+            "size": IMAGE_SIDES if measure.domain in ("images", "masks") else (3, 8),
+            "seed": seeds,
+        },
     )

@@ -96,7 +96,7 @@ def _failed(message: str, status: int) -> int:
 def _app() -> typer.Typer:
     import typer
 
-    from .commands import cache, check, clip_score, compare, diff, features, history, merge, stats
+    from .commands import cache, check, clip_score, compare, diff, features, history, merge, score, stats
 
     app = typer.Typer(
         name="assay",
@@ -127,6 +127,7 @@ def _app() -> typer.Typer:
     app.command("diff")(diff.command())
     app.command("stats")(stats.command())
     app.command("merge")(merge.command())
+    app.command("score")(score.command())
     app.command("clip-score")(clip_score.command())
     app.add_typer(cache.commands())
     app.add_typer(features.features_app(), name="features")

@@ -12,54 +12,120 @@ from torch import Tensor
 
 from .errors import DataError, UsageError
 
-PairDomain = Literal["embeddings", "images", "any"]
+PairDomain = Literal["embeddings", "images", "masks", "any"]
 
-SHAPES: Mapping[PairDomain, tuple[int | None, str]] = MappingProxyType(
-    {"embeddings": (2, "(B, d)"), "images": (4, "(B, C, H, W)"), "any": (None, "(B, ...)")}
+# of a domain: the fewest and the most axes, and how its shape is written
+SHAPES: Mapping[PairDomain, tuple[int, int | None, str]] = MappingProxyType(
+    {
+        "embeddings": (2, 2, "(B, d)"),
+        "images": (4, 4, "(B, C, H, W)"),
+        "masks": (4, 5, "(B, C, H, W) or (B, C, D, H, W)"),
+        "any": (1, None, "(B, ...)"),
+    }
 )
+ONE_SIZE: Mapping[PairDomain, str] = MappingProxyType(
+    {
+        "embeddings": "use the two towers of one model",
+        "images": "resize one to the other",
+        "masks": "give both the same classes and size (one channel a class: one-hot)",
+    }
+)
+ROUNDING = 1e-6  # of the range: what arithmetic may add to a value at its end
 
 
-def as_member(value: Any, name: str, domain: PairDomain) -> Tensor:
+def as_member(value: Any, name: str, domain: PairDomain, *, place: int = 0) -> Tensor:
     """One member of every pair as a tensor of its domain's shape; no look at the values.
+
+    Args:
+        value: a tensor or array.
+        name: for messages.
+        domain: of the measure.
+        place: its number among the members; the third of images may be a mask of truth values.
 
     Raises:
         UsageError: another type, a wrong number of dimensions, an empty axis, or not floating point.
     """
-    axes, shape = SHAPES[domain]
+    fewest, most, shape = SHAPES[domain]
     if isinstance(value, np.ndarray) and value.dtype != object:
         value = torch.from_numpy(value)
     if not isinstance(value, Tensor):
         raise UsageError(f"{name}: expected a tensor {shape}, got {type(value).__name__}")
-    if value.ndim != axes if axes is not None else value.ndim < 1:
+    if not fewest <= value.ndim <= (most or value.ndim):
         raise UsageError(f"{name}: expected shape {shape}, got {tuple(value.shape)}")
     if 0 in value.shape:
         raise UsageError(f"{name}: is empty: shape {tuple(value.shape)}, expected {shape}")
-    if axes is not None and not value.is_floating_point():
-        advice = f"{name}.float() / 255" if domain == "images" else f"{name}.float()"
-        raise UsageError(f"{name}: expected floating-point {domain}, got {value.dtype}; cast with {advice}")
-    return value
+    if domain == "any" or value.is_floating_point():
+        return value
+    if (domain == "masks" and not value.is_complex()) or (place == 2 and value.dtype == torch.bool):
+        return value.to(torch.float32)
+    advice = f"{name}.float() / 255" if domain == "images" else f"{name}.float()"
+    raise UsageError(f"{name}: expected floating-point {domain}, got {value.dtype}; cast with {advice}")
 
 
 def same_pairs(names: Sequence[str], tensors: Sequence[Tensor], domain: PairDomain) -> None:
-    """Refuse two members that cannot be paired: other devices, numbers of pairs, or sizes."""
-    (first, second), (x, y) = names, tensors
-    if x.device != y.device:
-        raise UsageError(f"{first} is on {x.device} and {second} on {y.device}; move one with .to(device)")
-    if x.shape[0] != y.shape[0]:
-        raise UsageError(f"{first} has {len(x)} entries and {second} {len(y)}; pairs need as many of both")
-    if domain != "any" and x.shape != y.shape:
-        advice = "use the two towers of one model" if domain == "embeddings" else "resize one to the other"
-        raise UsageError(
-            f"{first} has the shape {tuple(x.shape)} and {second} {tuple(y.shape)}: both must be of one size; {advice}"
+    """Refuse members that cannot be paired: other devices, numbers of pairs, or sizes.
+
+    The third member of images or masks may have one channel for all: a mask.
+    """
+    first, x = names[0], tensors[0]
+    for place, (name, y) in enumerate(zip(names[1:], tensors[1:], strict=True), start=1):
+        if x.device != y.device:
+            raise UsageError(f"{first} is on {x.device} and {name} on {y.device}; move one with .to(device)")
+        if x.shape[0] != y.shape[0]:
+            raise UsageError(f"{first} has {len(x)} entries and {name} {len(y)}; pairs need as many of both")
+        one_for_all = place == 2 and domain in ("images", "masks") and y.shape[1] == 1
+        shape = (y.shape[0], x.shape[1], *y.shape[2:]) if one_for_all else tuple(y.shape)
+        if domain != "any" and tuple(x.shape) != shape:
+            raise UsageError(
+                f"{first} has the shape {tuple(x.shape)} and {name} {tuple(y.shape)}: both must be of one size; "
+                f"{ONE_SIZE[domain]}"
+            )
+
+
+def values_in_range(tensor: Tensor, name: str, domain: PairDomain, data_range: Any) -> None:
+    """Refuse images outside [0, data_range] and masks outside [0, 1], naming the first pairs.
+
+    Args:
+        tensor: (B, ...) finite.
+        name: of the member.
+        domain: of the measure.
+        data_range: the measure's option of this name, None where it has none.
+
+    Raises:
+        DataError: with the values found and what to do about them.
+    """
+    highest = 1.0 if domain == "masks" else data_range
+    if domain not in ("images", "masks") or not isinstance(highest, (int, float)):
+        return
+    lows, highs = tensor.flatten(1).aminmax(dim=1)
+    bad = ((lows < -ROUNDING * highest) | (highs > (1 + ROUNDING) * highest)).nonzero()[:, 0]
+    if not len(bad):
+        return
+    low, high = float(lows.min()), float(highs.max())
+    if domain == "masks":
+        advice = (
+            f"{name}.sigmoid() or .softmax(1) makes probabilities of logits, one-hot classes of a label map"
         )
+    elif low < 0:
+        advice = f"{name}.clamp(0, {highest:g}), or ({name} + 1) / 2 for values in [-1, 1]"
+    else:
+        advice = f"{name}.clamp(0, {highest:g}), or data_range=255 for 8-bit values"
+    raise DataError(
+        f"{name}: values from {low:.4g} to {high:.4g}, expected [0, {highest:g}] in {len(bad)} of "
+        f"{len(tensor)} pairs ({_rows(bad)}); {advice}"
+    )
 
 
 def finite_pairs(rows: Tensor, name: str, verb: str) -> None:
     """Refuse NaN and infinity in (B, k), naming the first pairs."""
     bad = (~torch.isfinite(rows)).any(1).nonzero()[:, 0]
     if len(bad):
-        some = ", ".join(str(int(i)) for i in bad[:5]) + (", ..." if len(bad) > 5 else "")
-        raise DataError(f"{name}: {len(bad)} of {len(rows)} pairs {verb} NaN or infinity (rows {some})")
+        raise DataError(f"{name}: {len(bad)} of {len(rows)} pairs {verb} NaN or infinity ({_rows(bad)})")
+
+
+def _rows(bad: Tensor) -> str:
+    """The first of the pairs."""
+    return "rows " + ", ".join(str(int(i)) for i in bad[:5]) + (", ..." if len(bad) > 5 else "")
 
 
 def cluster_numbers(labels: Any, n: int) -> Tensor:

@@ -5,7 +5,7 @@ A law is a function of (measure, inputs) that raises `LawBroken` with what it fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .errors import UsageError
+from .gradient_laws import second_derivative
 from .law_inputs import LawBroken, refuses
 
 if TYPE_CHECKING:
@@ -39,22 +40,30 @@ class PairInputs:
 
 
 def draw_pair_inputs(measure: PairMeasure, *, n: int, size: int, seed: int) -> PairInputs:
-    """n related pairs: normal embeddings of `size` features, or random images of `size` x `size` x 3 in [0, 1].
+    """n related pairs: what the measure draws itself, or normal embeddings of `size` features, random images of
+    `size` x `size` x 3 in [0, 1], random probabilities of as many classes and places. A third member is a mask.
 
     Raises:
-        UsageError: for the domain "any", whose members only its author can draw.
+        UsageError: for the domain "any" without `draw`: its members only its author can draw.
     """
     g = torch.Generator().manual_seed(seed)
-    if measure.domain == "any":
-        raise UsageError(f"{measure.name}: members of the domain 'any' are not drawn; build PairInputs")
-    if measure.domain == "images":
+    if measure.draw is not None:
+        members = tuple(measure.draw(n, g))
+    elif measure.domain == "any":
+        raise UsageError(
+            f"{measure.name}: members of the domain 'any' are not drawn; give @pair_measure(draw=...), or build "
+            "assay.pair_laws.PairInputs and call each law of assay.pair_laws.laws_of_pairs(measure) with it"
+        )
+    elif measure.domain == "embeddings":
+        first = torch.randn(n, size, dtype=torch.float64, generator=g)
+        members = (first, 0.5 * first + torch.randn(n, size, dtype=torch.float64, generator=g))
+    else:
         first = torch.rand(n, 3, size, size, dtype=torch.float64, generator=g)
         second = 0.7 * first + 0.3 * torch.rand(first.shape, dtype=torch.float64, generator=g)
-    else:
-        first = torch.randn(n, size, dtype=torch.float64, generator=g)
-        second = 0.5 * first + torch.randn(n, size, dtype=torch.float64, generator=g)
+        mask = (torch.rand(n, 1, size, size, dtype=torch.float64, generator=g) < 0.7).to(torch.float64)
+        members = (first, second, mask)
     counts = torch.randint(1, 4, (n,), generator=g).to(torch.float64)
-    return PairInputs((first, second)[: len(measure.members)], counts, seed)
+    return PairInputs(members[: len(measure.members)], counts, seed)
 
 
 # -- laws of every pair measure -------------------------------------------------------------------------------------
@@ -122,6 +131,40 @@ def float32_agrees(measure: PairMeasure, inputs: PairInputs) -> None:
     _same("float32_agrees", measure, measure(*narrow).to(torch.float64), measure(*wide), 1e-4)
 
 
+def narrow_precision_is_safe(measure: PairMeasure, inputs: PairInputs) -> None:
+    """Members in float16 and bfloat16 are worked in float32: finite, and what the same members say when cast."""
+    for dtype in (torch.float16, torch.bfloat16):
+        narrow = [_cast(m, dtype) for m in inputs.members]
+        values = measure(*narrow)
+        if values.dtype != torch.float32 or not bool(values.isfinite().all()):
+            raise LawBroken(
+                f"narrow_precision_is_safe: {measure.name} of {dtype} gives {values!r}, expected finite float32"
+            )
+        _same(
+            "narrow_precision_is_safe",
+            measure,
+            values,
+            measure(*(_cast(m, torch.float32) for m in narrow)),
+            1e-5,
+        )
+
+
+def map_has_places(measure: PairMeasure, inputs: PairInputs) -> None:
+    """A map, where there is one: (B, H', W') finite, differentiable or not, and no larger than the image."""
+    if measure.map_function is None:
+        return
+    places = measure.map(*inputs.members)
+    image = inputs.members[0].shape
+    fits = places.ndim == 3 and len(places) == image[0]
+    if measure.domain == "images":
+        fits = fits and places.shape[1] <= image[2] and places.shape[2] <= image[3]
+    if not fits or not bool(places.isfinite().all()):
+        raise LawBroken(
+            f"map_has_places: {measure.name}.map gives {tuple(places.shape)} for members of {tuple(image)}, expected "
+            "finite (B, H', W')"
+        )
+
+
 def stays_within_bounds(measure: PairMeasure, inputs: PairInputs) -> None:
     """No value is beyond the declared bounds."""
     values = measure(*inputs.members)
@@ -131,7 +174,10 @@ def stays_within_bounds(measure: PairMeasure, inputs: PairInputs) -> None:
 
 
 def gradient_is_right(measure: PairMeasure, inputs: PairInputs) -> None:
-    """The objective's gradient equals central differences in float64, and is not zero."""
+    """The objective's gradient equals central differences in float64, and is not zero; or there is no objective."""
+    if not measure.differentiable:
+        refuses(lambda: measure.objective(), "an objective", (measure.name, "gradient"))
+        return
     objective = measure.objective()
     members = [m.detach().clone().requires_grad_(m.is_floating_point()) for m in inputs.members]
     floating = [m for m in members if m.is_floating_point()]
@@ -156,6 +202,23 @@ def gradient_is_right(measure: PairMeasure, inputs: PairInputs) -> None:
         )
 
 
+def second_derivative_is_right_or_refused(measure: PairMeasure, inputs: PairInputs) -> None:
+    """The gradient, differentiated again, equals central differences, or says that it cannot be."""
+    if not measure.differentiable:
+        return
+    objective = measure.objective()
+    floating = [k for k, m in enumerate(inputs.members) if m.is_floating_point()]
+
+    def value_of(points: Sequence[Tensor]) -> Tensor:
+        members = list(inputs.members)
+        for k, point in zip(floating, points, strict=True):
+            members[k] = point
+        value: Tensor = objective(*members)
+        return value
+
+    second_derivative(value_of, [inputs.members[k].detach() for k in floating], inputs.generator())
+
+
 def bad_input_is_refused(measure: PairMeasure, inputs: PairInputs) -> None:
     """Wrong shapes, dtypes and numbers raise a ValueError that names the argument; NaN too, in `estimate`."""
     name, members = measure.members[-1], inputs.members
@@ -171,16 +234,29 @@ def bad_input_is_refused(measure: PairMeasure, inputs: PairInputs) -> None:
     if others:
         refuses(lambda: measure(*others, members[-1][1:]), "one entry less", (name, *measure.members[:1]))
     if measure.domain != "any":
-        refuses(lambda: measure(*others, members[-1].long()), "whole numbers", (name, "floating"))
-        refuses(lambda: measure(*others, members[-1][0]), "one axis less", (name, "shape"))
+        if measure.domain != "masks":
+            refuses(lambda: measure(*others, members[-1].long()), "whole numbers", (name, "floating"))
+        refuses(lambda: measure(*others, members[-1][0, 0]), "two axes less", (name, "shape"))
     if members[-1].is_floating_point():
         broken = members[-1].clone()
         broken[1] = float("nan")
         refuses(lambda: measure.estimate(*others, broken), "NaN", (name, "rows 1"))
+    data_range = 1.0 if measure.domain == "masks" else measure.options.get("data_range")
+    if measure.domain in ("images", "masks") and data_range is not None:
+        outside = members[0].clone()
+        outside[1] = -data_range
+        refuses(
+            lambda: measure.estimate(outside, *members[1:]),
+            "values out of range",
+            (measure.members[0], "rows 1"),
+        )
 
 
 def compiled_agrees(measure: PairMeasure, inputs: PairInputs) -> None:
     """The objective compiles to one graph and gives the same."""
+    if not measure.differentiable:
+        return
+    torch._dynamo.reset()
     objective = measure.objective()
     compiled = torch.compile(objective, backend="aot_eager", fullgraph=True)
     _same("compiled_agrees", measure, compiled(*inputs.members), objective(*inputs.members))
@@ -194,8 +270,11 @@ PAIR_LAWS: tuple[Callable[..., None], ...] = (
     single_clusters_are_pairs,
     parts_merge_to_the_whole,
     float32_agrees,
+    narrow_precision_is_safe,
+    map_has_places,
     stays_within_bounds,
     gradient_is_right,
+    second_derivative_is_right_or_refused,
     bad_input_is_refused,
     compiled_agrees,
 )
@@ -221,6 +300,11 @@ def symmetric_pairs(measure: PairMeasure, inputs: PairInputs) -> None:
     """Exchanging the two members changes nothing."""
     x, y = inputs.members
     _same("symmetric_pairs", measure, measure(y, x), measure(x, y))
+
+
+def map_means_value(measure: PairMeasure, inputs: PairInputs) -> None:
+    """The value is the mean of the map."""
+    _same("map_means_value", measure, measure.map(*inputs.members).mean((1, 2)), measure(*inputs.members))
 
 
 def ignores_length(measure: PairMeasure, inputs: PairInputs) -> None:

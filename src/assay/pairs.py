@@ -15,13 +15,21 @@ from .checks import as_counts
 from .declaration import found_again, options_of, positional_of, refuse_unknown, shown_as
 from .errors import DataError, UsageError
 from .estimate import Estimate
-from .pair_arguments import PairDomain, as_member, cluster_numbers, finite_pairs, same_pairs
+from .pair_arguments import (
+    PairDomain,
+    as_member,
+    cluster_numbers,
+    finite_pairs,
+    same_pairs,
+    values_in_range,
+)
 from .pair_estimate import estimate_of_mean, estimate_of_moments
 from .pair_metric import PairMetric, PairObjective
 from .scale.precision import full_precision
 from .statistics import Moments
 
 PairLaw = Callable[..., None]
+Draw = Callable[[int, torch.Generator], tuple[Tensor, ...]]
 
 # keywords of the verbs, which no option may shadow
 RESERVED = frozenset(("clusters", "weights", "level"))
@@ -36,33 +44,41 @@ def pair_measure(
     upper: float | None = None,
     laws: Sequence[PairLaw] = (),
     map: Callable[..., Tensor] | None = None,
+    draw: Draw | None = None,
+    differentiable: bool = True,
     exceptions: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Callable[..., Tensor]], PairMeasure]:
     """Make a pair measure of a plain function (B, ...), (B, ...) -> (B,).
 
     The function's positional parameters are the two members of a pair, or the one that a measure without a target
-    looks at; its keyword-only parameters are the measure's options. Entry i of what it returns depends on pair i only.
+    looks at, or three: an image, its target, and a mask or the degraded image. Its keyword-only parameters are the
+    measure's options. Entry i of what it returns depends on pair i only.
 
     Args:
         best: which direction is better.
         reference: where the definition is published.
-        domain: what the members are: "embeddings" (B, d) of one width, "images" (B, C, H, W) of one size, or "any"
-            tensors with one first axis, which the function then checks itself.
+        domain: what the members are: "embeddings" (B, d) of one width; "images" (B, C, H, W) of one size, within
+            [0, data_range] where the function has an option of this name; "masks" (B, C, *places), one channel a class,
+            truth values or probabilities; or "any" tensors with one first axis, which the function then checks itself.
+            A third member of images or masks may have one channel.
         lower, upper: bounds of a value, None where there is none.
         laws: laws of `assay.pair_laws` that hold beside those every pair measure keeps.
         map: for images, the same parameters and options -> (B, H', W'): where in the image the value comes from.
+        draw: (n, generator) -> float64 members of n pairs to try the laws on, where `assay.pair_laws` draws no fitting
+            ones: the domain "any", images of a certain size or number of channels.
+        differentiable: False for a value that is piecewise constant in the members.
         exceptions: laws every pair measure keeps that this one does not, by name, each with its reason.
 
     Raises:
-        UsageError: at the definition, where the function has not one or two members, or an option without a default.
+        UsageError: at the definition, where the function has not one to three members, or an option without a default.
     """
 
     def decorate(function: Callable[..., Tensor]) -> PairMeasure:
         members = tuple(p.name for p in positional_of(function))
         options = options_of(function, RESERVED)
-        if len(members) not in (1, 2):
+        if len(members) not in (1, 2, 3):
             raise UsageError(
-                f"{function.__name__}: a pair measure takes one or two positional parameters, not {len(members)}"
+                f"{function.__name__}: a pair measure takes one to three positional parameters, not {len(members)}"
             )
         return PairMeasure(
             name=function.__name__,
@@ -76,6 +92,8 @@ def pair_measure(
             laws=tuple(laws),
             reference=reference,
             map_function=map,
+            draw=draw,
+            differentiable=differentiable,
             exceptions=MappingProxyType(dict(exceptions)),
         )
 
@@ -104,6 +122,8 @@ class PairMeasure:
     laws: tuple[PairLaw, ...] = field(repr=False)
     reference: str = field(repr=False)
     map_function: Callable[..., Tensor] | None = field(repr=False)
+    draw: Draw | None = field(repr=False)
+    differentiable: bool
     exceptions: Mapping[str, str] = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -199,7 +219,16 @@ class PairMeasure:
         return PairMetric(self.with_options(**options))
 
     def objective(self, **options: Any) -> PairObjective:
-        """A module to minimise: the mean value of a batch, minus it where the best is the maximum."""
+        """A module to minimise: the mean value of a batch, minus it where the best is the maximum.
+
+        Raises:
+            UsageError: for a measure that has no gradient to minimise along.
+        """
+        if not self.differentiable:
+            why = self.exceptions.get(
+                "gradient_is_right", "it is piecewise constant, and its gradient zero almost everywhere"
+            )
+            raise UsageError(f"{self.name} has no gradient to minimise along: {why}")
         return PairObjective(self.with_options(**options))
 
     def _members(self, given: Sequence[Any]) -> list[Tensor]:
@@ -209,20 +238,22 @@ class PairMeasure:
                 f"({', '.join(self.members)}), got {len(given)}"
             )
         tensors = [
-            as_member(value, name, self.domain) for name, value in zip(self.members, given, strict=True)
+            as_member(value, name, self.domain, place=place)
+            for place, (name, value) in enumerate(zip(self.members, given, strict=True))
         ]
-        if len(tensors) == 2:
-            same_pairs(self.members, tensors, self.domain)
+        same_pairs(self.members, tensors, self.domain)
         floating = [t.dtype for t in tensors if t.is_floating_point()]
         wide = torch.float64 if torch.float64 in floating else torch.float32
         return [t.to(wide) if t.is_floating_point() else t for t in tensors]
 
     def sane_values(self, members: Sequence[Any], options: Mapping[str, Any]) -> Tensor:
         """The values in float64 without gradient, after a look at what goes in and what comes out."""
+        data_range = {**self.options, **options}.get("data_range")
         with torch.no_grad():
             for name, tensor in zip(self.members, self._members(members), strict=True):
                 if tensor.is_floating_point():
                     finite_pairs(tensor.flatten(1) if tensor.ndim > 1 else tensor[:, None], name, "hold")
+                    values_in_range(tensor, name, self.domain, data_range)
             values = self(*members, **options).detach().to(torch.float64)
         finite_pairs(values[:, None], self.name, "come out as")
         return values

@@ -218,7 +218,7 @@ def test_wrong_definitions_are_refused():
         return x
 
     for function, words in (
-        (none, "one or two"),
+        (none, "one to three"),
         (needs, "'option' needs a default"),
         (shadows, "'weights'"),
     ):

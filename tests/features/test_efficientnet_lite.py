@@ -167,7 +167,7 @@ def test_missing_or_changed_weights_are_said(monkeypatch, tmp_path):
         get_extractor("efficientnet-lite0")
     changed = tmp_path / "w.pth"
     changed.write_bytes(b"not these")
-    monkeypatch.setattr(room, "_weights_file", lambda weights: changed)
+    monkeypatch.setattr(room, "weights_file", lambda weights: changed)
     with pytest.raises(DataError, match=r"w\.pth is not the known weight file .*reinstall"):
         get_extractor("efficientnet-lite0")
     trap = room.Weights("x", hashlib.sha256(b"not these").hexdigest(), "MIT")

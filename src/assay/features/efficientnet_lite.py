@@ -211,7 +211,7 @@ def efficientnet_lite(name: str, *, device: torch.device, crop: Crop | None = No
     one.
     """
     variant, weights = VARIANTS[name], WEIGHTS[name]
-    file = _weights_file(weights)
+    file = weights_file(weights)
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != weights.sha256:
         raise DataError(
@@ -239,7 +239,8 @@ def efficientnet_lite(name: str, *, device: torch.device, crop: Crop | None = No
     )
 
 
-def _weights_file(weights: Weights) -> Path:
+def weights_file(weights: Weights) -> Path:
+    """Where the distribution that carries the weights put its file."""
     try:
         files = importlib.metadata.files(weights.distribution) or []
     except importlib.metadata.PackageNotFoundError as error:

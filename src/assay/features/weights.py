@@ -63,6 +63,30 @@ PUBLISHED: Mapping[str, Published] = {
         553,
         "torchvision's VGG-16 (IMAGENET1K_V1)",
     ),
+    "vgg19": Published(
+        "vgg19-dcbb9e9d.pth",
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+        "dcbb9e9d",
+        "BSD-3-Clause",
+        575,
+        "torchvision's VGG-19 (IMAGENET1K_V1)",
+    ),
+    "alexnet": Published(
+        "alexnet-owt-7be5be79.pth",
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        "7be5be79",
+        "BSD-3-Clause",
+        244,
+        "torchvision's AlexNet (IMAGENET1K_V1)",
+    ),
+    "squeezenet1_1": Published(
+        "squeezenet1_1-b8a52dc0.pth",
+        "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
+        "b8a52dc0",
+        "BSD-3-Clause",
+        5,
+        "torchvision's SqueezeNet 1.1 (IMAGENET1K_V1)",
+    ),
 }
 
 
@@ -170,7 +194,7 @@ def load_weights(network: nn.Module, file: Path, name: str) -> None:
 
     Raises `DataError` where the file cannot be read so or is of another network.
     """
-    state = _read(file)
+    state = read_state(file)
     wanted = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
     given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
     wrong = [
@@ -197,7 +221,8 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _read(file: Path) -> Mapping[str, Tensor]:
+def read_state(file: Path) -> Mapping[str, Tensor]:
+    """The tensors of a file by name; nothing is unpickled."""
     import torch
 
     try:

@@ -1,0 +1,61 @@
+"""The convolutions of a published classifier, without its fully connected layers, from its file of weights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from assay.data import refuse_url
+from assay.errors import DataError, UsageError
+from assay.features.weights import PUBLISHED, find_weights, read_state
+
+PREFIX = "features."
+
+
+def backbone_path(name: str, file: str | os.PathLike[str] | None, published_file: str) -> Path:
+    """Where the weights of `name` are: `file`, or else what was fetched.
+
+    published_file: what the published file is called, for the message where there is none.
+
+    Raises `UsageError` where `file` does not exist or is a URL, or nothing was fetched.
+    """
+    if file is not None:
+        refuse_url(file, "weights")
+        given = Path(file).expanduser()
+        if not given.is_file():
+            raise UsageError(f"weights: there is no file {given}")
+        return given
+    if name in PUBLISHED:
+        return find_weights(name).path
+    raise UsageError(
+        f"weights: give the path of torchvision's {published_file}, the published weights of {name}"
+    )
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a `.pth` or `.pt` (nothing is unpickled) or `.safetensors` file by name."""
+    return dict(read_state(file))
+
+
+def load_features(layers: nn.Sequential, file: Path, name: str) -> nn.Sequential:
+    """The first layers of the classifier `name`, built on the meta device, with the weights `features.*` of a file.
+
+    Raises `DataError` where the file is of another network.
+    """
+    state = {k.removeprefix(PREFIX): v for k, v in read_tensors(file).items() if k.startswith(PREFIX)}
+    wanted = layers.state_dict()
+    wrong = [
+        f"{PREFIX}{k} is missing"
+        if k not in state
+        else f"{PREFIX}{k} is {tuple(state[k].shape)}, not {tuple(v.shape)}"
+        for k, v in wanted.items()
+        if k not in state or state[k].shape != v.shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise DataError(f"{file} does not hold the weights of {name}: {', '.join(wrong[:3])}{more}")
+    layers.load_state_dict({k: state[k].to(torch.float32) for k in wanted}, assign=True)
+    return layers

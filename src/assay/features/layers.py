@@ -1,0 +1,178 @@
+"""What do the layers inside a network give? Images -> a tuple of feature maps, as perceptual measures take them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from assay.checks import nearest_name
+from assay.errors import UsageError
+
+Triple = tuple[float, float, float]
+
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION: Triple = (0.229, 0.224, 0.225)
+
+
+class Layers(nn.Module):
+    """Images (B, C, H, W) in [0, 1] -> one feature map a name, in the order of the names; see `layers_of`.
+
+    It is frozen and for inference: `.train()` leaves it in evaluation, and only the images receive gradients. It
+    follows the images to their device at the first call, and computes in their precision.
+
+    Attributes:
+        names: of the layers.
+        smallest: the least height and width of an image.
+    """
+
+    def __init__(
+        self, network: nn.Module, names: Sequence[str], mean: Triple | None, deviation: Triple, smallest: int
+    ) -> None:
+        super().__init__()
+        parts = dict(network.named_modules())
+        self.names, self.smallest = tuple(names), smallest
+        self.network = network.requires_grad_(False)
+        self.mean: Tensor | None
+        self.deviation: Tensor | None
+        self.register_buffer("mean", None if mean is None else torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("deviation", None if mean is None else torch.tensor(deviation).view(3, 1, 1))
+        self._found: dict[str, tuple[Tensor, int]] = {}
+        for part in parts.values():
+            if getattr(part, "inplace", False):
+                # it would overwrite the map of the layer before it
+                part.inplace = False
+        for name in self.names:
+            parts[name].register_forward_hook(partial(_keep, self._found, name, len(self.names)))
+        self.eval()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        self._check(images)
+        if self.mean is not None and self.deviation is not None:
+            images = (images - self.mean.to(images.dtype)) / self.deviation.to(images.dtype)
+        self._found.clear()
+        try:  # noqa: SIM105 (a compiler cannot trace contextlib.suppress)
+            self._run(images)
+        except _AllFound:
+            pass
+        found = dict(self._found)
+        self._found.clear()
+        for name in self.names:
+            if name not in found:
+                raise UsageError(f"names: {name!r} does not run in the network's forward pass")
+            if _version(found[name][0]) != found[name][1]:
+                raise UsageError(
+                    f"names: the map of {name!r} is overwritten by an in-place operation after it; take the layer "
+                    "whose output the network goes on with"
+                )
+        return tuple(found[name][0] for name in self.names)
+
+    def _run(self, images: Tensor) -> None:
+        state = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
+        if all(value.dtype == images.dtype for value in state.values() if value.is_floating_point()):
+            self.network(images)
+            return
+        cast = {k: v.to(images.dtype) if v.is_floating_point() else v for k, v in state.items()}
+        functional_call(self.network, cast, (images,))
+
+    def _check(self, images: Tensor) -> None:
+        if images.ndim != 4 or (self.mean is not None and images.shape[1] != 3):
+            raise UsageError(
+                f"images: expected (B, 3, H, W) for this network, got {tuple(images.shape)}; repeat a single channel "
+                "three times with .expand(-1, 3, -1, -1)"
+            )
+        if min(images.shape[2:]) < self.smallest:
+            raise UsageError(
+                f"images: {images.shape[2]} x {images.shape[3]} is too small for the layers {', '.join(self.names)}: "
+                f"expected at least {self.smallest} x {self.smallest}; enlarge the images or take earlier layers"
+            )
+        weight = next(self.network.parameters(), None)
+        if weight is not None and weight.device != images.device:
+            if torch.compiler.is_compiling():
+                raise UsageError(
+                    f"the network is on {weight.device} and the images on {images.device}: "
+                    "move it with .to(device) before compiling"
+                )
+            self.to(images.device)
+
+    def train(self, mode: bool = True) -> Layers:
+        return super().train(False)
+
+
+def layers_of(
+    network: nn.Module,
+    names: Sequence[str],
+    *,
+    mean: Triple | None = None,
+    deviation: Triple = (1.0, 1.0, 1.0),
+) -> Layers:
+    r"""The feature maps of any network's layers: images (B, C, H, W) -> a tuple of tensors, one a name.
+
+    A frozen copy of the network is taken, in evaluation: what happens to the network later changes nothing, and
+    gradients reach the images only. The layers after the last one asked for do not run.
+
+    Args:
+        network: a module that takes one batch of images.
+        names: of its parts, as `network.named_modules()` has them; a part's map is what it gave when it first ran.
+        mean, deviation: a channel; the network sees (images - mean) / deviation. No normalisation where mean is None.
+
+    Returns:
+        A module, called with images; to be given as `features` to the perceptual measures.
+
+    Raises:
+        UsageError: no names, one twice, or one that the network has not got; and, when called, a layer that gives no
+            tensor or whose map an operation after it overwrites.
+
+    FAQ:
+        *In-place activations?* `nn.ReLU(inplace=True)` after a tapped convolution would replace its map. In the copy
+        every such module works out of place. An in-place operation written in a `forward` (`out += x`) cannot be
+        switched off and is an error: tap the layer whose output is used next.
+
+        *A network that is still training, such as a discriminator?* Measures take any function of images that gives a
+        tuple of maps: write one that calls the network itself.
+
+        *Half precision?* Weights are used in the images' precision; the perceptual measures pass float32.
+    """
+    if isinstance(names, str) or not names:
+        raise UsageError(
+            f"names: expected the names of one or more layers, such as ['{_some_name(network)}']"
+        )
+    known = [name for name, _ in network.named_modules() if name]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"names: the network has no layer {name!r}{nearest_name(name, known)}; its last ones are "
+                f"{', '.join(known[-5:])}"
+            )
+    if len(set(names)) < len(names):
+        raise UsageError(f"names: each layer once, not {', '.join(names)}")
+    return Layers(copy.deepcopy(network), names, mean, deviation, 1)
+
+
+class _AllFound(Exception):
+    """Nothing after the last tapped layer needs to run."""
+
+
+def _keep(
+    found: dict[str, tuple[Tensor, int]], name: str, count: int, _module: nn.Module, _inputs: Any, output: Any
+) -> None:
+    if not isinstance(output, Tensor):
+        raise UsageError(f"names: the layer {name!r} gives {type(output).__name__}, not a tensor")
+    found.setdefault(name, (output, _version(output)))
+    # a compiler drops what is not used by itself, and cannot trace the jump
+    if len(found) == count and not torch.compiler.is_compiling():
+        raise _AllFound
+
+
+def _version(tensor: Tensor) -> int:
+    """How often it was written to, where PyTorch counts that."""
+    return 0 if torch.compiler.is_compiling() or tensor.is_inference() else tensor._version
+
+
+def _some_name(network: nn.Module) -> str:
+    return next((name for name, _ in network.named_modules() if name), "layer")

@@ -1,0 +1,126 @@
+"""Layer maps are what the network computes there, of a frozen copy, whatever the layers after them do."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from assay.errors import UsageError
+from assay.features.layers import IMAGENET_DEVIATION, IMAGENET_MEAN, layers_of
+
+
+class Residual(nn.Module):
+    """It counts its passes through the tail, and adds in place."""
+
+    def __init__(self, in_place: bool = False) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, 4, 3, padding=1)
+        self.body = nn.Conv2d(4, 4, 3, padding=1)
+        self.tail = nn.Linear(4, 2)
+        self.spare = nn.Identity()
+        self.in_place = in_place
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.head(x)
+        y = self.body(x)
+        if self.in_place:
+            y += x
+        return self.tail((y + x).mean((2, 3)))
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    layers = [
+        nn.Conv2d(3, 4, 3),
+        nn.ReLU(inplace=True),
+        nn.Dropout(),
+        nn.Conv2d(4, 5, 3),
+        nn.ReLU(inplace=True),
+    ]
+    return nn.Sequential(*layers)
+
+
+def test_maps_are_those_of_the_layers_though_activations_work_in_place(network):
+    x = torch.rand(2, 3, 12, 10, generator=torch.Generator().manual_seed(1))
+    layers = layers_of(network, ["3", "0", "4"])
+    third, first, last = layers(x)
+    expected = network[0](x)
+    assert torch.equal(first, expected) and first.min() < 0
+    assert torch.allclose(third, network[3](expected.relu()), atol=1e-6) and third.min() < 0
+    assert torch.equal(last, third.relu())
+
+
+def test_the_network_itself_is_left_alone_and_the_copy_is_frozen(network):
+    layers = layers_of(network, ["4"])
+    x = torch.rand(1, 3, 8, 8)
+    before = layers(x)[0]
+    assert network.training and network[1].inplace and network[0].weight.requires_grad
+    with torch.no_grad():
+        network[0].weight.zero_()
+    assert torch.equal(layers(x)[0], before)
+    assert not layers.train().training and torch.equal(layers(x)[0], before), "dropout must stay off"
+    x.requires_grad_()
+    layers(x)[0].sum().backward()
+    assert x.grad.abs().sum() > 0 and not any(p.requires_grad for p in layers.parameters())
+
+
+def test_nothing_runs_after_the_last_layer_asked_for():
+    network = Residual()
+    network.tail = nn.Linear(99, 2)
+    (found,) = layers_of(network, ["body"])(torch.rand(1, 3, 6, 6))
+    assert found.shape == (1, 4, 6, 6)
+
+
+def test_images_are_normalised():
+    x = torch.rand(2, 3, 5, 5)
+    (found,) = layers_of(
+        nn.Sequential(nn.Identity()), ["0"], mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION
+    )(x)
+    expected = torch.stack([(x[:, c] - IMAGENET_MEAN[c]) / IMAGENET_DEVIATION[c] for c in range(3)], dim=1)
+    assert torch.allclose(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_it_computes_in_the_precision_of_the_images(network, dtype):
+    x = torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(2))
+    layers = layers_of(network, ["4"])
+    found = layers(x.to(dtype))[0]
+    assert found.dtype == dtype and torch.allclose(
+        found.float(), layers(x)[0], atol=1e-6 if dtype.itemsize > 4 else 5e-3
+    )
+    assert layers(x)[0].dtype == torch.float32, "the weights themselves must not have changed"
+
+
+def test_it_pickles_and_compiles(network):
+    x = torch.rand(2, 3, 9, 9)
+    layers = layers_of(network, ["0", "4"])
+    again = pickle.loads(pickle.dumps(layers))
+    assert all(torch.equal(a, b) for a, b in zip(layers(x), again(x), strict=True))
+    compiled = torch.compile(lambda x: sum(m.sum() for m in layers(x)), backend="aot_eager", fullgraph=True)
+    assert torch.allclose(compiled(x), sum(m.sum() for m in layers(x)))
+
+
+def test_an_overwritten_map_is_an_error_not_a_wrong_value():
+    layers = layers_of(Residual(in_place=True), ["body", "tail"])
+    with pytest.raises(UsageError, match="'body' is overwritten by an in-place operation"):
+        layers(torch.rand(1, 3, 6, 6))
+    with torch.inference_mode():
+        layers_of(Residual(), ["body", "tail"])(torch.rand(1, 3, 6, 6))
+
+
+def test_wrong_names_are_refused(network):
+    with pytest.raises(UsageError, match=r"no layer '9'.*its last ones are 0, 1, 2, 3, 4"):
+        layers_of(network, ["9"])
+    for names in ([], "4"):
+        with pytest.raises(UsageError, match="names: expected the names of one or more layers, such as"):
+            layers_of(network, names)
+    with pytest.raises(UsageError, match="each layer once"):
+        layers_of(network, ["4", "4"])
+    with pytest.raises(UsageError, match="'spare' does not run"):
+        layers_of(Residual(), ["spare"])(torch.rand(1, 3, 6, 6))
+    with pytest.raises(UsageError, match=r"expected \(B, 3, H, W\).*got \(1, 1, 6, 6\)"):
+        layers_of(network, ["4"], mean=IMAGENET_MEAN)(torch.rand(1, 1, 6, 6))

@@ -1,0 +1,124 @@
+"""The page of scores in Chromium: it opens alone, names stay text, and the slider answers to keys and mouse."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from assay.report.html.scored_page import write_scored_page
+from assay.report.html.scored_pictures import SIDE, palette, pictured_pairs
+from assay.score import score
+from assay.scoring.scores import Scores
+
+pytest.importorskip("PIL")
+HOSTILE = "<img src=x onerror=alert(1)>"
+LEFT, HOME, END = "\ue012", "\ue011", "\ue010"
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Scores:
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("scored")
+    draws = np.random.default_rng(0)
+    for k in range(5):
+        rows, columns = np.mgrid[0 : 40 + 4 * k, 0:48]
+        picture = np.stack(
+            [128 + 90 * np.sin(rows / (4 + c)) * np.cos(columns / (5 + k)) for c in range(3)], 2
+        )
+        for name, noise in (("hr", 0), ("early", 20 + k), (f"late {HOSTILE}", 8 + k)):
+            (folder / name).mkdir(exist_ok=True)
+            pixels = np.clip(picture + noise * draws.normal(size=picture.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{k} {HOSTILE}.png")
+    return score([folder / "early", folder / f"late {HOSTILE}"], folder / "hr", measures=["psnr", "ssim"])
+
+
+@pytest.fixture(scope="module")
+def page(found: Scores, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "r.html"
+    write_scored_page(found, path, 3, "psnr")
+    return path
+
+
+def test_its_parts(page: Path) -> None:
+    text = page.read_text()
+    for part in ("measures", "differences", "worst", "pairs", "made"):
+        assert f'<section id="{part}"' in text, part
+    assert HOSTILE not in text and "http:" not in text and "https:" not in text
+    assert text.count('class="scored-pair"') == 6
+
+
+def test_it_opens_without_complaint_or_request(browser: Any, page: Path) -> None:
+    browser.console()
+    browser.open(page)
+    assert browser.console() == []
+    assert browser.run("return performance.getEntriesByType('resource').map(e => e.name)") == []
+    assert not browser.alerted()
+    assert browser.run("return document.querySelectorAll('[onerror], img[src=x]').length") == 0
+    assert f"4 {HOSTILE}.png" in browser.run("return document.body.textContent")
+    wide = browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
+    browser.open(page, width=390)
+    assert wide and browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_slider_answers_to_keys(browser: Any, page: Path) -> None:
+    browser.open(page)
+    at = "return document.querySelector('.slider').style.getPropertyValue('--at')"
+    says = "return document.querySelector('.slider input').getAttribute('aria-valuetext')"
+    assert browser.run(at) == "50"
+    browser.keys(".slider input", LEFT, LEFT)
+    assert browser.run(at) == "48" and browser.run(says) == "48% restored"
+    browser.keys(".slider input", END)
+    assert browser.run(at) == "100"
+    clip = "return getComputedStyle(document.querySelector('.slider .over')).clipPath"
+    browser.keys(".slider input", HOME)
+    assert browser.run(clip) == "inset(0px 100% 0px 0px)"
+    assert browser.run("return document.activeElement.getAttribute('aria-label')").startswith("how much of ")
+
+
+def test_pictures_are_shown_at_one_size(browser: Any, page: Path) -> None:
+    browser.open(page)
+    browser.run("document.getElementById('worst').scrollIntoView()")
+    sizes: Any = []
+    for _ in range(60):
+        sizes = browser.run(
+            "return [...document.querySelector('.slider').querySelectorAll('img')].map(i => "
+            "[i.naturalWidth, i.naturalHeight, i.clientWidth, i.clientHeight])"
+        )
+        if all(size[0] for size in sizes):
+            break
+        time.sleep(0.05)
+    assert sizes[0] == sizes[1] and sizes[0][0] == 48
+
+
+def test_maps_are_bright_where_the_error_is() -> None:
+    """A large pair is shown in part, where it differs; its maps are brightest there."""
+    import base64
+    import io
+
+    from PIL import Image
+
+    x = torch.full((1, 3, 600, 700), 0.5)
+    y = x.clone()
+    y[:, :, 500:520, 600:620] = 0.9
+    found = score(y, x, measures=["ssim"])
+    made = pictured_pairs(found, [("restored", 0)], "ssim")
+    (pair,) = made.pairs
+    assert pair.size == (600, 700) and pair.window is not None
+    top, left, tall, wide = pair.window
+    assert (
+        (tall, wide) == (SIDE, SIDE) and top <= 500 <= 520 <= top + tall and left <= 600 <= 620 <= left + wide
+    )
+    for name, number in pair.maps:
+        drawn = Image.open(io.BytesIO(base64.b64decode(made.pictures[number])))
+        levels = np.asarray(drawn)
+        assert drawn.size == (SIDE, SIDE) and name in ("ssim", "difference")
+        assert levels[490 - top : 530 - top, 590 - left : 630 - left].max() > 200 and levels[30, 30] == 0
+    assert dict(made.limits)["difference"] == pytest.approx(0.4, abs=1e-5)
+    assert (np.diff(palette().astype(int) @ [30, 59, 11]) >= 0).all()  # lighter all the way
+    assert pictured_pairs(found, [("restored", 0)], "ssim", budget=100).left_out == 4
