@@ -257,7 +257,32 @@ def deletion_table(content: dict[str, Any]) -> str:
     return "\n".join(out)
 
 
+def image_benchmark_table(content: dict[str, Any]) -> str:
+    """Each measure, pass and convention beside the best peer of the same convention, and of any."""
+    machine = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in content["machine"].items())
+    versions = sorted({f"{k} {v}" for case in content["cases"].values() for k, v in case["versions"].items()})
+    out = [f"Measured on: {machine}; beside {', '.join(versions)}.", ""]
+    out += [
+        "| measure | pass | convention | assay, ms | best peer of the convention | best peer of any | peak memory "
+        "| leanest peer | values differ by |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in content["rows"]:
+        same, best = (f"{b['peer']}: {b['times']:.1f} times" if b else "none" for b in (r["same"], r["any"]))
+        lean = f"{r['leanest']['peak_mib']:.0f} MiB ({r['leanest']['peer']})" if r["leanest"] else "none"
+        apart = "" if r["difference"] is None else power(r["difference"])
+        why = f": {r['why']}" if r["why"] else ""
+        out.append(
+            f"| `{r['measure']}`, {r['size']} | {r['pass']} | {r['convention']} | {1000 * r['seconds']:.3g} | {same} "
+            f"| {best} | {r['peak_mib']:.0f} MiB | {lean} | {apart}{why} |"
+        )
+    out += ["", "### Targets", "", "| target | reached | met |", "|---|---|---|"]
+    out += [f"| {t['what']} | {t['got']} | {'yes' if t['met'] else '**no**'} |" for t in content["targets"]]
+    return "\n".join(out)
+
+
 FIGURES: dict[str, tuple[str, Callable[[Any], str], str]] = {
+    "images": ("benchmarks/images.json", image_benchmark_table, "python -m benchmarks.images"),
     "error-budgets": ("docs/error_budgets.json", budget_table, "python docs/error_budgets.py --write"),
     "protocols": ("docs/protocols.json", protocol_table, "python docs/protocols.py --write"),
     "resizing": ("docs/protocols.json", resizing_table, "python docs/protocols.py --write"),
