@@ -95,7 +95,8 @@ def values_in_range(tensor: Tensor, name: str, domain: PairDomain, data_range: A
         DataError: with the values found and what to do about them.
     """
     highest = 1.0 if domain == "masks" else data_range
-    if domain not in ("images", "masks") or not isinstance(highest, (int, float)):
+    # a range that is none is the measure's own to refuse
+    if domain not in ("images", "masks") or not isinstance(highest, (int, float)) or not highest > 0:
         return
     lows, highs = tensor.flatten(1).aminmax(dim=1)
     bad = ((lows < -ROUNDING * highest) | (highs > (1 + ROUNDING) * highest)).nonzero()[:, 0]
@@ -109,7 +110,8 @@ def values_in_range(tensor: Tensor, name: str, domain: PairDomain, data_range: A
     elif low < 0:
         advice = f"{name}.clamp(0, {highest:g}), or ({name} + 1) / 2 for values in [-1, 1]"
     else:
-        advice = f"{name}.clamp(0, {highest:g}), or data_range=255 for 8-bit values"
+        bits = 8 if high <= 255 else 16
+        advice = f"{name}.clamp(0, {highest:g}), or data_range={2**bits - 1} for {bits}-bit values"
     raise DataError(
         f"{name}: values from {low:.4g} to {high:.4g}, expected [0, {highest:g}] in {len(bad)} of "
         f"{len(tensor)} pairs ({_rows(bad)}); {advice}"

@@ -51,13 +51,13 @@ def total(
             `total_variation` the image alone.
         weighting: "fixed"; "uncertainty", learned noise levels (its parameters belong to the optimiser, with a learning
             rate of their own and no weight decay); or "gradients", every part pulling at the first member with the
-            strength of its weight, as compared with the first part.
+            strength of its weight, as compared with the first part (of float16 images give `.float()`).
         kinds: of "uncertainty": which parts are the log likelihood of a classification (cross-entropies); the others
             are regressions (squared and absolute errors).
 
     Returns:
         A module: called with the members, it gives the loss, a scalar. What it has learned or averaged is in its state
-        dict. `combine` takes losses that were computed elsewhere.
+        dict, by the order of the parts; fixed weights are not. `combine` takes losses that were computed elsewhere.
 
     Raises:
         UsageError: an unknown measure, weighting or kind, a weight that is not above 0, "uncertainty" over a measure
@@ -73,6 +73,13 @@ def total(
         raise UsageError(
             f"weighting: expected one of {', '.join(map(repr, get_args(Weighting)))}, got {weighting!r}"
         )
+    if not isinstance(parts, Mapping):
+        raise UsageError(f"parts: expected a weight by name, {{'l1': 1.0, 'ssim': 0.5}}, got {parts!r}")
+    for name in parts:
+        if not isinstance(name, str) or name == "total" or name.startswith("weight/"):
+            raise UsageError(
+                f"parts: {name!r} cannot name a part: the log has 'total' and 'weight/NAME' of its own; rename it"
+            )
     made = {name: _part(name, given) for name, given in parts.items()}
     weights = checked_weights(list(parts), [g[1] if isinstance(g, tuple) else g for g in parts.values()])
     for name, kind in kinds.items():
@@ -153,9 +160,8 @@ class Total(nn.Module):
                 shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
                 raise UsageError(f"{name}: expected a scalar loss, got {shape}; take its .mean()")
         wide = torch.float64 if any(loss.dtype == torch.float64 for loss in losses) else torch.float32
-        found: Tensor = self.weighting(torch.stack([loss.to(wide) for loss in losses]), shared)
-        if not torch.compiler.is_compiling():
-            self._values = (found.detach(), *(v.detach() for v in values))
+        found: Tensor = self.weighting([loss.to(wide) for loss in losses], shared)
+        self._values = (found.detach(), *(v.detach() for v in values))
         return found
 
 

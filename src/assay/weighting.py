@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from numbers import Real
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -22,10 +23,11 @@ class FixedWeights(nn.Module):
 
     def __init__(self, weights: Sequence[float]) -> None:
         super().__init__()
-        self.register_buffer("given", torch.tensor(weights))
+        self.register_buffer("given", torch.tensor(weights), persistent=False)
 
-    def forward(self, losses: Tensor, shared: Tensor | None) -> Tensor:
-        return (self.given.to(losses) * losses).sum()
+    def forward(self, losses: Sequence[Tensor], shared: Tensor | None) -> Tensor:
+        found = torch.stack(list(losses))
+        return (self.given.to(found) * found).sum()
 
     def weights(self) -> Tensor:
         """What each loss is multiplied by, (T,)."""
@@ -40,7 +42,7 @@ class UncertaintyWeights(nn.Module):
 
     At the best v, sigma^2 is the loss (twice the loss for classification) and the total is the sum of (log L_i) / 2 up
     to a constant: it does not matter in which unit a loss comes. The given weights are where training begins. A loss
-    that reaches zero would draw its v to minus infinity; below `floor` v has no gradient and counts as the floor.
+    that reaches zero would draw its v to minus infinity; below `floor` v counts as the floor, and can only rise.
     """
 
     factors: Tensor
@@ -49,12 +51,18 @@ class UncertaintyWeights(nn.Module):
         super().__init__()
         factors = torch.tensor([{"regression": 0.5, "classification": 1.0}[kind] for kind in kinds])
         self.floor = floor
-        self.register_buffer("factors", factors)
+        self.register_buffer("factors", factors, persistent=False)
         self.log_variances = nn.Parameter((factors / torch.tensor(weights)).log().clamp_min(floor))
 
-    def forward(self, losses: Tensor, shared: Tensor | None) -> Tensor:
-        v = self.log_variances.to(losses).clamp_min(self.floor)
-        return (self.factors.to(losses) * torch.exp(-v) * losses + 0.5 * v).sum()
+    def forward(self, losses: Sequence[Tensor], shared: Tensor | None) -> Tensor:
+        found = torch.stack(list(losses))
+        given = self.log_variances.to(found)
+        v = given.clamp_min(self.floor)
+        weighed = self.factors.to(found) * torch.exp(-v) * found
+        # an optimiser steps over the floor: without what pulls v up again it would stay there
+        pull = (0.5 - weighed).detach().clamp_max(0.0)
+        back = torch.where(given < self.floor, pull, 0.0) * (given - given.detach())
+        return (weighed + 0.5 * v + back).sum()
 
     def weights(self) -> Tensor:
         """What each loss is multiplied by now, (T,)."""
@@ -71,7 +79,8 @@ class BalancedGradients(nn.Module):
     past steps (bias-corrected, of all processes), and no ratio goes beyond `limit`. With one step's norms and two
     losses this is the adaptive weight of Esser, Rombach and Ommer 2021, arXiv:2012.09841, equation 7.
 
-    Costs one more backward pass from each loss to the shared tensor at a step, while training.
+    Costs one more backward pass from each loss to the shared tensor at a step, while training. A step whose gradients
+    are not finite does not count.
     """
 
     given: Tensor
@@ -81,14 +90,15 @@ class BalancedGradients(nn.Module):
     def __init__(self, weights: Sequence[float], decay: float = 0.9, limit: float = 1e4) -> None:
         super().__init__()
         self.decay, self.limit = decay, limit
-        self.register_buffer("given", torch.tensor(weights))
+        self.register_buffer("given", torch.tensor(weights), persistent=False)
         self.register_buffer("squares", torch.zeros(len(weights)))
         self.register_buffer("seen", torch.zeros(()))
 
-    def forward(self, losses: Tensor, shared: Tensor | None) -> Tensor:
-        if self.training and torch.is_grad_enabled() and losses.requires_grad:
-            self._look(losses.unbind(), shared)
-        return (self.weights().to(losses) * losses).sum()
+    def forward(self, losses: Sequence[Tensor], shared: Tensor | None) -> Tensor:
+        found = torch.stack(list(losses))
+        if self.training and torch.is_grad_enabled() and found.requires_grad:
+            self._look(losses, shared)
+        return (self.weights().to(found) * found).sum()
 
     def weights(self) -> Tensor:
         """What each loss is multiplied by now, (T,); the given weights before the first step."""
@@ -105,21 +115,30 @@ class BalancedGradients(nn.Module):
                 "balanced gradients need the tensor the losses share, with a gradient: the generated images, or the "
                 "representation given as combine(..., shared=...); got one without"
             )
+        if shared.dtype == torch.float16:
+            raise UsageError(
+                "balanced gradients: the shared tensor is float16, in which the gradient of a mean over an image comes "
+                "out as 0; compute the losses from its .float()"
+            )
         squares = []
         for loss in losses:
-            (slope,) = torch.autograd.grad(loss, shared, retain_graph=True, allow_unused=True)
+            slope = None
+            if loss.requires_grad:
+                (slope,) = torch.autograd.grad(loss, shared, retain_graph=True, allow_unused=True)
             squares.append(loss.new_zeros(()) if slope is None else slope.float().square().sum())
-        now = torch.stack(squares).to(self.squares)
+        now = torch.stack([each.to(self.squares) for each in squares])
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             dist.all_reduce(now)
             now = now / dist.get_world_size()
-        self.seen += 1
+        # one step of NaN, or of infinity as loss scaling meets it, would stay in the mean for good
+        sane = now.isfinite().all()
+        self.seen += sane
         # the running mean of the first steps, then of the last 1 / (1 - decay)
-        share = torch.maximum(1 / self.seen, self.seen.new_tensor(1 - self.decay))
-        self.squares += share * (now - self.squares)
+        share = (1 / self.seen).clamp_min(1 - self.decay)
+        self.squares.copy_(torch.where(sane, self.squares + share * (now - self.squares), self.squares))
 
 
-def checked_weights(names: Sequence[str], weights: Sequence[float]) -> list[float]:
+def checked_weights(names: Sequence[str], weights: Sequence[Any]) -> list[float]:
     """Weights as numbers above 0.
 
     Raises:
@@ -128,7 +147,7 @@ def checked_weights(names: Sequence[str], weights: Sequence[float]) -> list[floa
     if not names:
         raise UsageError("parts: expected at least one, such as {'l1': 1.0, 'ssim': 0.5}; got none")
     for name, weight in zip(names, weights, strict=True):
-        number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        number = isinstance(weight, Real) and not isinstance(weight, bool)
         if not (number and math.isfinite(weight) and weight > 0):
             raise UsageError(
                 f"parts: {name}: expected a weight above 0, got {weight!r}; leave out what counts nothing"

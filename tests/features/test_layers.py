@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -124,3 +125,46 @@ def test_wrong_names_are_refused(network):
         layers_of(Residual(), ["spare"])(torch.rand(1, 3, 6, 6))
     with pytest.raises(UsageError, match=r"expected \(B, 3, H, W\).*got \(1, 1, 6, 6\)"):
         layers_of(network, ["4"], mean=IMAGENET_MEAN)(torch.rand(1, 1, 6, 6))
+
+
+def test_threads_that_share_a_network_get_their_own_maps(network):
+    layers = layers_of(network, ["0", "1"])
+    inputs = [torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(k)) for k in range(4)]
+    expected = [layers(x) for x in inputs]
+
+    def often(k):
+        return [layers(inputs[k]) for _ in range(40)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for right, found in zip(expected, pool.map(often, range(4)), strict=True):
+            for maps in found:
+                for a, b in zip(right, maps, strict=True):
+                    torch.testing.assert_close(a, b)
+    assert not layers._found
+
+
+def test_a_pass_that_fails_keeps_no_maps(network):
+    layers = layers_of(network, ["0"])
+    with pytest.raises(RuntimeError):
+        layers(torch.rand(1, 5, 8, 8))
+    assert not layers._found
+
+
+def test_constants_stand_beside_the_weights_whatever_the_default_device(network):
+    with torch.device("meta"):
+        layers = layers_of(network, ["0"], mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
+    assert layers(torch.rand(1, 3, 8, 8))[0].device.type == "cpu"
+    bare = layers_of(nn.Sequential(nn.ReLU()), ["0"], mean=IMAGENET_MEAN)
+    assert bare(torch.rand(1, 3, 8, 8, device="meta"))[0].device.type == "meta"
+
+
+def test_a_move_in_inference_mode_leaves_weights_that_can_be_trained_through(network):
+    layers = layers_of(network, ["0"])
+    with torch.inference_mode():
+        layers(torch.rand(1, 3, 8, 8, device="meta"))
+    assert not any(p.is_inference() for p in layers.parameters())
+
+
+def test_a_deviation_without_a_mean_is_refused(network):
+    with pytest.raises(UsageError, match="does nothing without a mean"):
+        layers_of(network, ["0"], deviation=(0.5, 0.5, 0.5))

@@ -94,6 +94,12 @@ def test_wrong_files_and_names_are_refused(thin, tmp_path):
         alexnet_layers()
     with pytest.raises(UsageError, match="different layers"):
         vgg_layers([], weights=path)
+    with pytest.raises(UsageError, match=r"different layers, such as .* got 'relu1_2'"):
+        vgg_layers("relu1_2", weights=path)
+    cut = tmp_path / "cut.pth"
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"cut\.pth"):
+        vgg_layers(["relu1_2"], weights=cut)
     with pytest.raises(UsageError, match="expected one of efficientnet-lite0"):
         efficientnet_lite_layers("b0")
 
@@ -112,6 +118,9 @@ def test_heads_are_read_from_a_file_and_missed_with_the_extra_that_brings_them(t
     weights = dists_heads(file=tmp_path / "d.pt")
     assert [len(a) for a in weights.alpha] == [3, 64, 128, 256, 512, 512]
     assert sum(float(w.sum()) for w in (*weights.alpha, *weights.beta)) == pytest.approx(1, abs=1e-5)
+    torch.save({"alpha": torch.zeros(1475), "beta": torch.zeros(1475)}, tmp_path / "zero.pt")
+    with pytest.raises(DataError, match="weights of DISTS: all are 0"):
+        dists_heads(file=tmp_path / "zero.pt")
     torch.save({k: -v for k, v in state.items()}, tmp_path / "negative.pth")
     with pytest.raises(DataError, match="negative or undefined"):
         lpips_heads("alex", file=tmp_path / "negative.pth")

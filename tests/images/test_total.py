@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -117,6 +118,8 @@ def test_a_part_without_gradient_keeps_its_weight(pair):
     "call,words",
     [
         (lambda: total({}), "at least one"),
+        (lambda: total(["l1"]), r"a weight by name.*got \['l1'\]"),
+        (lambda: total({"total": (torch.nn.Identity(), 1.0)}), "'total' cannot name a part"),
         (lambda: total({"ssimm": 1.0}), "did you mean 'ssim'"),
         (lambda: total({"ssim": 0.0}), "ssim: expected a weight above 0"),
         (lambda: total({"ssim": "much"}), "expected a weight above 0, got 'much'"),
@@ -138,3 +141,86 @@ def test_a_part_without_gradient_keeps_its_weight(pair):
 def test_wrong_use_is_one_clear_error(call, words):
     with pytest.raises(UsageError, match=words):
         call()
+
+
+class Counted(torch.autograd.Function):
+    """The identity; how often its gradient was asked for, by name."""
+
+    calls: dict[str, int] = {}
+
+    @staticmethod
+    def forward(ctx, x, name):
+        ctx.name = name
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, slope):
+        Counted.calls[ctx.name] = Counted.calls.get(ctx.name, 0) + 1
+        return slope, None
+
+
+def test_balancing_runs_each_part_once_more_and_not_once_a_part(pair):
+    x, y = pair
+    Counted.calls.clear()
+    parts = {name: ((lambda a, b, name=name: Counted.apply(a, name).mean()), 1.0) for name in "abc"}
+    value = total(parts, weighting="gradients")(x, y)
+    assert Counted.calls == {"a": 1, "b": 1, "c": 1}
+    value.backward()
+    assert Counted.calls == {"a": 2, "b": 2, "c": 2}
+
+
+def test_a_step_of_nan_does_not_stay_in_the_balance(pair):
+    """As float16 training meets it: the scaler skips the step, and so does the mean of norms."""
+    x, y = pair
+    loss, never = (total({"l1": 1.0, "ssim": 0.5}, weighting="gradients") for _ in range(2))
+    for broken in (True, False, True, False):
+        given = (x.detach() * (math.nan if broken else 1.0)).requires_grad_()
+        loss(given, y)
+    never(x, y), never(x, y)
+    torch.testing.assert_close(loss.weighting.squares, never.weighting.squares)
+    assert loss.weighting.seen == 2 and loss.log()["weight/ssim"] != 0.5
+
+
+def test_float16_images_are_refused_where_their_gradient_would_vanish():
+    g = torch.Generator().manual_seed(1)
+    x = torch.rand(4, 3, 256, 256, generator=g)
+    loss = total({"l2": 1.0, "l1": 1.0}, weighting="gradients")
+    with pytest.raises(UsageError, match=r"float16.*\.float\(\)"):
+        loss(x.half().requires_grad_(), x + 0.002)
+    loss(x.half().requires_grad_().float(), x + 0.002)
+    expected = 2 * 0.002 * 1.0  # |g_l2| / |g_l1|: every entry 2 d / N against 1 / N
+    assert loss.log()["weight/l1"] == pytest.approx(expected, rel=0.1)
+    total({"l2": 1.0, "l1": 1.0})(x.half().requires_grad_(), x).backward()  # fixed weights take them
+
+
+def test_an_uncertainty_below_the_floor_comes_back_when_its_loss_rises():
+    loss = total({"a": (torch.nn.Identity(), 1.0)}, weighting="uncertainty")
+    with torch.no_grad():
+        loss.weighting.log_variances.fill_(-10.5)
+    given = torch.tensor(1.0, requires_grad=True)
+    value = loss.combine({"a": given})
+    value.backward()
+    assert value.item() == pytest.approx(0.5 * math.exp(10.0) - 5.0)
+    assert given.grad.item() == pytest.approx(0.5 * math.exp(10.0))
+    assert loss.weighting.log_variances.grad.item() == pytest.approx(0.5 - 0.5 * math.exp(10.0))
+
+
+def test_given_weights_are_those_of_the_code_and_not_of_a_checkpoint():
+    old = total({"l1": 1.0, "ssim": 0.5})
+    new = total({"l1": 1.0, "ssim": 0.1})
+    new.load_state_dict(old.state_dict())
+    assert new.log()["weight/ssim"] == pytest.approx(0.1)
+    learned = total({"l1": 1.0, "ssim": 0.5}, weighting="uncertainty")
+    assert list(learned.state_dict()) == ["weighting.log_variances"]
+
+
+def test_a_compiled_module_logs_its_last_step(pair):
+    x, y = pair
+    loss = total({"l1": 1.0, "ssim": 0.5})
+    loss(y, y)
+    value = torch.compile(loss, backend="eager", fullgraph=True)(x, y)
+    assert loss.log()["total"] == pytest.approx(value.item()) and loss.log()["l1"] > 0
+
+
+def test_a_weight_may_be_any_real_number():
+    assert total({"l1": np.float32(0.5), "l2": np.int64(2)}).log() == {"weight/l1": 0.5, "weight/l2": 2.0}

@@ -36,8 +36,14 @@ def backbone_path(name: str, file: str | os.PathLike[str] | None, published_file
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a `.pth` or `.pt` (nothing is unpickled) or `.safetensors` file by name."""
-    return dict(read_state(file))
+    """The tensors of a `.pth` or `.pt` (nothing is unpickled) or `.safetensors` file by name.
+
+    Raises `DataError` where it is none, or is cut off.
+    """
+    try:
+        return dict(read_state(file))
+    except OSError as error:  # what PyTorch makes of a file that was cut off
+        raise DataError(f"{file} cannot be read as a file of weights: is it whole? ({error})") from None
 
 
 def load_features(layers: nn.Sequential, file: Path, name: str) -> nn.Sequential:

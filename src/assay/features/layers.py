@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -15,6 +17,8 @@ from assay.checks import nearest_name
 from assay.errors import UsageError
 
 Triple = tuple[float, float, float]
+# of a call: a layer's map by name, and how often it had been written to
+Found = dict[str, tuple[Tensor, int]]
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION: Triple = (0.229, 0.224, 0.225)
@@ -40,9 +44,13 @@ class Layers(nn.Module):
         self.network = network.requires_grad_(False)
         self.mean: Tensor | None
         self.deviation: Tensor | None
-        self.register_buffer("mean", None if mean is None else torch.tensor(mean).view(3, 1, 1))
-        self.register_buffer("deviation", None if mean is None else torch.tensor(deviation).view(3, 1, 1))
-        self._found: dict[str, tuple[Tensor, int]] = {}
+        state = next(chain(network.parameters(), network.buffers()), None)
+        device = None if state is None else state.device
+        for name, triple in (("mean", mean), ("deviation", deviation)):
+            value = None if mean is None else torch.tensor(triple, device=device).view(3, 1, 1)
+            self.register_buffer(name, value)
+        # of each thread that is in a call
+        self._found: dict[int, Found] = {}
         for part in parts.values():
             if getattr(part, "inplace", False):
                 # it would overwrite the map of the layer before it
@@ -55,13 +63,14 @@ class Layers(nn.Module):
         self._check(images)
         if self.mean is not None and self.deviation is not None:
             images = (images - self.mean.to(images.dtype)) / self.deviation.to(images.dtype)
-        self._found.clear()
-        try:  # noqa: SIM105 (a compiler cannot trace contextlib.suppress)
+        found: Found = {}
+        self._found[_thread()] = found
+        try:
             self._run(images)
         except _AllFound:
             pass
-        found = dict(self._found)
-        self._found.clear()
+        finally:
+            del self._found[_thread()]
         for name in self.names:
             if name not in found:
                 raise UsageError(f"names: {name!r} does not run in the network's forward pass")
@@ -91,14 +100,16 @@ class Layers(nn.Module):
                 f"images: {images.shape[2]} x {images.shape[3]} is too small for the layers {', '.join(self.names)}: "
                 f"expected at least {self.smallest} x {self.smallest}; enlarge the images or take earlier layers"
             )
-        weight = next(self.network.parameters(), None)
-        if weight is not None and weight.device != images.device:
+        state = next(chain(self.parameters(), self.buffers()), None)
+        if state is not None and state.device != images.device:
             if torch.compiler.is_compiling():
                 raise UsageError(
-                    f"the network is on {weight.device} and the images on {images.device}: "
+                    f"the network is on {state.device} and the images on {images.device}: "
                     "move it with .to(device) before compiling"
                 )
-            self.to(images.device)
+            # weights moved in inference mode could take part in no later backward pass
+            with torch.inference_mode(False):
+                self.to(images.device)
 
     def train(self, mode: bool = True) -> Layers:
         return super().train(False)
@@ -125,8 +136,8 @@ def layers_of(
         A module, called with images; to be given as `features` to the perceptual measures.
 
     Raises:
-        UsageError: no names, one twice, or one that the network has not got; and, when called, a layer that gives no
-            tensor or whose map an operation after it overwrites.
+        UsageError: no names, one twice, or one that the network has not got, a deviation without a mean; and, when
+            called, a layer that gives no tensor or whose map an operation after it overwrites.
 
     FAQ:
         *In-place activations?* `nn.ReLU(inplace=True)` after a tapped convolution would replace its map. In the copy
@@ -151,6 +162,8 @@ def layers_of(
             )
     if len(set(names)) < len(names):
         raise UsageError(f"names: each layer once, not {', '.join(names)}")
+    if mean is None and tuple(deviation) != (1.0, 1.0, 1.0):
+        raise UsageError(f"deviation: {deviation} does nothing without a mean; give mean=(0.0, 0.0, 0.0)")
     return Layers(copy.deepcopy(network), names, mean, deviation, 1)
 
 
@@ -159,14 +172,22 @@ class _AllFound(Exception):
 
 
 def _keep(
-    found: dict[str, tuple[Tensor, int]], name: str, count: int, _module: nn.Module, _inputs: Any, output: Any
+    calls: dict[int, Found], name: str, count: int, _module: nn.Module, _inputs: Any, output: Any
 ) -> None:
+    found = calls.get(_thread())
+    if found is None:  # the network was called by itself
+        return
     if not isinstance(output, Tensor):
         raise UsageError(f"names: the layer {name!r} gives {type(output).__name__}, not a tensor")
     found.setdefault(name, (output, _version(output)))
     # a compiler drops what is not used by itself, and cannot trace the jump
     if len(found) == count and not torch.compiler.is_compiling():
         raise _AllFound
+
+
+def _thread() -> int:
+    """Threads that share the module must not find each other's maps."""
+    return 0 if torch.compiler.is_compiling() else threading.get_ident()
 
 
 def _version(tensor: Tensor) -> int:

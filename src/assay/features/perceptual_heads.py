@@ -76,6 +76,8 @@ def dists_heads(*, file: str | os.PathLike[str] | None = None) -> DistsHeads:
     _expect(path, state, dict.fromkeys(("alpha", "beta"), sum(DISTS_CHANNELS)), "the weights of DISTS")
     alpha, beta = (state[name].to(torch.float32).flatten() for name in ("alpha", "beta"))
     total = alpha.sum() + beta.sum()
+    if not total > 0:
+        raise DataError(f"{path} does not hold the weights of DISTS: all are 0")
     return DistsHeads(*(torch.split(each / total, list(DISTS_CHANNELS)) for each in (alpha, beta)))
 
 

@@ -68,11 +68,11 @@ def vgg_layers(
     if pooling not in ("max", "l2"):
         raise UsageError(f"pooling: expected max or l2, got {pooling!r}")
     places = _places(depth)
+    if isinstance(names, str) or not names or len(set(names)) < len(names):
+        raise UsageError(f"names: expected different layers, such as ['relu3_3'], got {names!r}")
     for name in names:
         if name not in places:
             raise UsageError(f"names: VGG-{depth} has no layer {name!r}{nearest_name(name, places)}")
-    if isinstance(names, str) or not names or len(set(names)) < len(names):
-        raise UsageError(f"names: expected different layers, such as ['relu3_3'], got {names!r}")
     last = max(places[name] for name in names)
     path = backbone_path(f"vgg{depth}", weights, PUBLISHED_FILES[depth])
     with torch.device("meta"):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from .kept import kept
+from ..scale.kept import kept
 
 Matrix = tuple[tuple[float, float, float], ...]
 
@@ -51,9 +51,8 @@ def grey_or_rgb(x: Tensor) -> None:
 def rgb_only(x: Tensor) -> None:
     """Refuse images of other than three channels."""
     if x.shape[1] != 3:
-        raise UsageError(
-            f"x: expected images of 3 channels (RGB), got {x.shape[1]}; repeat a grey image: x.expand(-1, 3, -1, -1)"
-        )
+        advice = "repeat a grey image: x.expand(-1, 3, -1, -1)" if x.shape[1] == 1 else "choose three of them"
+        raise UsageError(f"x: expected images of 3 channels (RGB), got {x.shape[1]}; {advice}")
 
 
 def in_colours(x: Tensor, matrix: Matrix) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from .kept import kept
+from ..scale.kept import kept
 
 
 def cosine_transform(images: Tensor) -> Tensor:

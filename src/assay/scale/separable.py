@@ -8,11 +8,12 @@ long as the bands are cut into blocks that are not much wider than the window.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from .kept import kept
 
 BLOCK = 32  # outputs a block, at least: its product has BLOCK + taps - 1 inputs an output
 
@@ -58,17 +59,9 @@ def _along(z: Tensor, taps: tuple[float, ...], axis: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
+@kept(64)
 def _band(size: int, taps: tuple[float, ...], dtype: torch.dtype, device: str) -> Tensor:
     """(size, size + K - 1): row i holds the taps from column i on."""
-    # a compiler folds the constant itself, and warns of caches
-    make = _made if torch.compiler.is_compiling() else _kept
-    return make(size, taps, dtype, device)
-
-
-def _made(size: int, taps: tuple[float, ...], dtype: torch.dtype, device: str) -> Tensor:
     at = torch.arange(size + len(taps) - 1)[None] - torch.arange(size)[:, None]
     values = torch.tensor(taps, dtype=dtype)[at.clamp(0, len(taps) - 1)]
     return torch.where((at >= 0) & (at < len(taps)), values, 0.0).to(device)
-
-
-_kept = lru_cache(maxsize=64)(_made)

@@ -80,7 +80,7 @@ def test_a_constant_image_has_neither_phase_congruency_nor_saliency():
     assert float(salience(flat).abs().max()) < 1e-2
 
 
-@pytest.mark.parametrize("name", ["fsim", "fsim_c", "vsi"])
+@pytest.mark.parametrize("name", ["fsim", "fsim_c", "haarpsi", "vsi"])
 def test_gradients_equal_central_differences_of_small_steps(name):
     """Steps of 1e-8: larger ones cross kinks, and the thousandth of the colours by which saliency tells the coldest."""
     g = torch.Generator().manual_seed(4)

@@ -93,3 +93,11 @@ def test_what_is_refused():
     for name in ("kernel", "stride", "repeats"):
         with pytest.raises(UsageError, match=name):
             s3im(p, t, **{name: 0})
+
+
+def test_no_rounding_takes_it_beyond_1():
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        target = 0.9 + 0.1 * torch.rand(1024, 3, generator=generator)
+        near = target + 1e-7 * torch.randn(target.shape, generator=generator)
+        assert float(s3im(near, target)) <= 1.0

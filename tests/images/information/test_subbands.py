@@ -51,3 +51,12 @@ def test_what_is_refused():
         dss(torch.rand(1, 1, 7, 20), torch.rand(1, 1, 7, 20))
     with pytest.raises(UsageError, match="channels"):
         dss(torch.rand(1, 4, 20, 20), torch.rand(1, 4, 20, 20))
+
+
+def test_bright_blocks_are_told_apart_in_single_precision():
+    bright = 0.999 + 0.001 * torch.rand(4, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert dss(bright, bright.clone()).tolist() == [1.0] * 4
+    other = bright.flip(0)
+    torch.testing.assert_close(
+        dss(bright, other), dss(bright.double(), other.double()).float(), rtol=0, atol=1e-5
+    )

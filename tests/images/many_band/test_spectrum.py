@@ -110,3 +110,11 @@ def test_a_black_band_and_equal_images_are_finite():
 def test_wrong_numbers(options):
     with pytest.raises(UsageError, match=f"{next(iter(options))}: expected a number above 0"):
         ergas(*bands(0), **options)
+
+
+def test_only_the_targets_black_pixels_are_left_out():
+    y = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    x = y.clone()
+    x[:, :, 0] = 0
+    assert float(spectral_angle(x, y)) == pytest.approx(torch.pi / 2 / 8)
+    assert float(spectral_angle(y, x)) == pytest.approx(0.0, abs=1e-6)

@@ -107,3 +107,6 @@ def test_refused():
     for tolerance in (-1, 1.5, float("nan"), "2"):
         with pytest.raises(UsageError, match="tolerance"):
             boundary_f(p, t, tolerance=tolerance)
+    for threshold in (127, 1.0, -0.5, float("nan"), "0.5"):  # no place would be above, or all
+        with pytest.raises(UsageError, match=r"threshold: expected a number from 0 to below 1"):
+            boundary_f(p, t, threshold=threshold)

@@ -81,3 +81,25 @@ def test_refused():
         segmentation_hybrid(p[:, None], t[:, None])
     with pytest.raises(UsageError, match="window"):
         segmentation_hybrid(p[..., :8], t[..., :8], border="valid")
+
+
+def test_nan_comes_out_as_nan_and_stops_no_device():
+    p, t = members()
+    p[0, 0, 3, 4] = float("nan")
+    value = segmentation_hybrid(p, t)
+    assert value[0].isnan() and value[1].isfinite()
+
+
+def test_the_gradient_by_a_target_is_finite_too():
+    """The logarithms' floor holds for it: at p = 0 and 1 it is 100 a place, of the first term."""
+    p = torch.zeros(1, 1, 12, 12, dtype=torch.float64)
+    p[..., :6] = 1.0
+    t = p.flip(3).requires_grad_()
+    (slope,) = torch.autograd.grad(segmentation_hybrid(p, t).sum(), t)
+    assert slope.isfinite().all() and slope.abs().max() < 101 / 144 + 1
+    inner, _ = members()
+    u = (0.2 + 0.6 * inner.flip(3)).requires_grad_()
+    (slope,) = torch.autograd.grad(segmentation_hybrid(inner, u).sum(), u)
+    h = 1e-6 * torch.cos(torch.arange(u.numel(), dtype=u.dtype)).view_as(u)
+    up, down = (segmentation_hybrid(inner, u.detach() + s * h).sum() for s in (1, -1))
+    torch.testing.assert_close((slope * h).sum(), (up - down) / 2, rtol=1e-5, atol=1e-12)

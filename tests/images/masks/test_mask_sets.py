@@ -103,3 +103,12 @@ def test_refused():
     ]:
         with pytest.raises(UsageError, match=said):
             call()
+
+
+def test_nan_is_not_taken_for_agreement():
+    broken = sets(0, 1, 2, 1, 5, 5).float()
+    broken[0, 0, 0, 1, 1] = float("nan")
+    reference = sets(1, 1, 3, 1, 5, 5).float()
+    assert generalised_energy_distance(broken, reference).isnan().all()
+    assert generalised_energy_distance(broken, reference, absent="skip").isnan().all()
+    assert mask_set_divergence(broken, reference, kind="energy").isnan().all()

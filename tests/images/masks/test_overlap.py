@@ -133,3 +133,16 @@ def test_wrong_options():
     ]:
         with pytest.raises(UsageError, match=said):
             call()
+
+
+@pytest.mark.parametrize("absent", ["one", "zero", "skip", "skip_empty_target"])
+@pytest.mark.parametrize("measure", [dice, iou, tversky, focal_tversky])
+def test_nan_is_not_taken_for_a_perfect_mask(measure, absent):
+    """A network that gives NaN must be seen in the loss, which looks at no values."""
+    target = hard(1, 1, 2, 6, 6)
+    broken = target.float()
+    broken[0, 1, 2, 3] = math.nan
+    assert measure(broken, target, absent=absent).isnan().all()
+    assert measure(target, broken, absent=absent).isnan().all()
+    if absent != "skip_empty_target":
+        assert measure(broken, torch.zeros_like(broken), absent=absent).isnan().all()

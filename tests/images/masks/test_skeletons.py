@@ -172,3 +172,9 @@ def test_refused(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtra, match=r"scikit-image.*assay\[masks\]"):
         cldice(mask, mask)
+
+
+def test_a_threshold_that_no_probability_passes_is_refused():
+    mask = torch.ones(1, 1, 4, 4)
+    with pytest.raises(UsageError, match="threshold: expected"):
+        cldice(mask, mask, threshold=127)

@@ -99,6 +99,8 @@ def test_refused(monkeypatch):
         betti_error(mask, mask, dimension=2)
     with pytest.raises(UsageError, match="connectivity: expected 'full' or 'faces', got 8"):
         betti_error(mask, mask, connectivity=8)
+    with pytest.raises(UsageError, match="threshold: expected"):
+        betti_error(mask, mask, threshold=127)
     with pytest.raises(UsageError, match="masks: expected"):
         betti_numbers(mask[0])
     found = builtins.__import__

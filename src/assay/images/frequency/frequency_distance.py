@@ -13,6 +13,7 @@ from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
 from ..cosine_transform import cosine_transform
 from ..data_range import positive_range
+from ..option_values import is_number, is_whole, true_or_false
 from .half_plane import column_counts, power
 
 Kind = Literal["focal", "l1"]
@@ -86,6 +87,10 @@ def frequency_distance(
         published so, and declared as an exception to the laws. Use alpha=0 or kind "l1" for one that is exact. A
         coefficient without difference has no gradient, and equal images have value 0 and gradient 0, for every kind.
 
+        *Must it grow with the damage?* The focal form need not: its weights are relative to the pair's largest error, and
+        a stronger distortion whose largest coefficient stands out more can come out lower. alpha=0 is the mean
+        squared error, and grows.
+
         *Why does my L1 loss over `rfft2` differ?* A mean over the half plane counts the columns of frequency 0 and of
         the highest frequency as much as the others, which stand for two each. Here every coefficient of the whole plane
         counts once. Unnormalised transforms are larger by $\sqrt{H W}$.
@@ -131,15 +136,16 @@ def _refuse(
         raise UsageError(f"kind: expected one of {', '.join(get_args(Kind))}, got {kind!r}")
     if transform not in get_args(Transform):
         raise UsageError(f"transform: expected one of {', '.join(get_args(Transform))}, got {transform!r}")
-    if not 0 <= alpha < math.inf:
-        raise UsageError(f"alpha: expected a number from 0, got {alpha}")
+    true_or_false(log_matrix, "log_matrix")
+    if not is_number(alpha) or not 0 <= alpha < math.inf:
+        raise UsageError(f"alpha: expected a number from 0, got {alpha!r}")
     if kind == "l1" and (alpha != 1.0 or log_matrix):
         raise UsageError(
             "kind='l1' has no weights: alpha and log_matrix belong to kind='focal'; leave them out"
         )
     sides = x.shape[-2:]
-    if patch_factor < 1 or sides[0] % patch_factor or sides[1] % patch_factor:
+    if not is_whole(patch_factor) or patch_factor < 1 or sides[0] % patch_factor or sides[1] % patch_factor:
         raise UsageError(
             f"patch_factor: expected a whole number that divides both sides of {sides[0]} x {sides[1]} images, "
-            f"got {patch_factor}; crop the images or take another"
+            f"got {patch_factor!r}; crop the images or take another"
         )

@@ -12,6 +12,7 @@ from ...errors import UsageError
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
 from ..data_range import positive_range
+from ..option_values import is_number
 from .radial_spectrum import radial_spectrum, ring_sizes
 from .root import root
 
@@ -78,8 +79,8 @@ def radial_spectrum_error(
     """
     if scale not in get_args(Scale):
         raise UsageError(f"scale: expected one of {', '.join(get_args(Scale))}, got {scale!r}")
-    if not 0 < floor < math.inf:
-        raise UsageError(f"floor: expected a power above 0 such as 1e-6, got {floor}")
+    if not is_number(floor) or not 0 < floor < math.inf:
+        raise UsageError(f"floor: expected a power above 0 such as 1e-6, got {floor!r}")
     square = positive_range(data_range) ** 2
     p, q = radial_spectrum(x) / square, radial_spectrum(y) / square
     if scale == "linear":

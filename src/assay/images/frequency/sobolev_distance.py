@@ -12,6 +12,7 @@ from ...errors import UsageError
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
 from ..cosine_transform import cosine_transform
+from ..option_values import is_number, true_or_false
 from .half_plane import column_counts, power
 from .root import root
 
@@ -76,13 +77,18 @@ def sobolev_distance(
         *Equal images?* Value 0 and gradient 0, though the root has none there. There is no `data_range`: the value
         scales with the images, which may be fields of either sign.
     """
-    if not -math.inf < order < math.inf:
-        raise UsageError(f"order: expected a finite number, got {order}")
+    if not is_number(order) or not -math.inf < order < math.inf:
+        raise UsageError(f"order: expected a finite number, got {order!r}")
+    true_or_false(homogeneous, "homogeneous")
     if boundary not in get_args(Boundary):
         raise UsageError(f"boundary: expected one of {', '.join(get_args(Boundary))}, got {boundary!r}")
     height, width = x.shape[-2:]
-    if lengths is not None and (len(lengths) != 2 or not all(0 < side < math.inf for side in lengths)):
-        raise UsageError(f"lengths: expected the height and width of the domain, above 0, got {lengths}")
+    if lengths is not None and not (
+        isinstance(lengths, (tuple, list))
+        and len(lengths) == 2
+        and all(is_number(side) and 0 < side < math.inf for side in lengths)
+    ):
+        raise UsageError(f"lengths: expected the height and width of the domain, above 0, got {lengths!r}")
     sides = (height, width) if lengths is None else lengths
     difference = x - y
     if boundary == "periodic":

@@ -15,6 +15,7 @@ from ...scale.each_pair import each_pair
 from ..colour import YIQ, grey_or_rgb, in_colours, luma, rgb_only
 from ..data_range import positive_range
 from ..edges import gradient_magnitude
+from ..option_values import is_number, true_or_false
 from .shrink import at_least, both, halves, shrunk
 from .similarity import positive_power, similarity
 
@@ -149,8 +150,11 @@ def _multi_scale_map(
 
 
 def _fits_scales(x: Tensor, scale_weights: tuple[float, ...], chromatic: bool) -> None:
+    true_or_false(chromatic, "chromatic")
     (rgb_only if chromatic else grey_or_rgb)(x)
-    finite = isinstance(scale_weights, tuple) and all(math.isfinite(w) and w >= 0 for w in scale_weights)
+    finite = isinstance(scale_weights, tuple) and all(
+        is_number(w) and 0 <= w < math.inf for w in scale_weights
+    )
     if not finite or not sum(scale_weights) > 0:
         raise UsageError(
             f"scale_weights: expected a tuple of numbers of at least 0, one a scale, got {scale_weights!r}"
@@ -158,7 +162,7 @@ def _fits_scales(x: Tensor, scale_weights: tuple[float, ...], chromatic: bool) -
     at_least(
         x,
         2 ** len(scale_weights) + 1,
-        f"{len(scale_weights)} scales need 3 pixels a side at the coarsest; give fewer scale_weights",
+        f"{len(scale_weights)} scales (scale_weights) need 3 pixels a side at the coarsest",
     )
 
 

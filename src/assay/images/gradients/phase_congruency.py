@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from ...scale.kept import kept
 from ..edges import root
-from ..kept import kept
 
 SCALES, ORIENTATIONS = 4, 4
 SHORTEST_WAVE = 6  # pixels; each scale's is twice the one before

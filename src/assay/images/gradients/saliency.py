@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor
 
+from ...scale.kept import kept
 from ..colour import D50, rgb_to_lab
 from ..edges import root
-from ..kept import kept
 
 SIDE = 256
 FREQUENCY, BANDWIDTH = 0.021, 1.34

@@ -102,7 +102,8 @@ def _iw_ssim(x: Tensor, y: Tensor, *, scale: float) -> Tensor:
         bits = local_information(band[0], band[1], parent)[:, margin:-margin, margin:-margin] + NOTHING
         mean = (bits * _similarity(band, coarsest=False)).sum((1, 2)) / bits.sum((1, 2))
         product = product * _power(mean, exponent)
-    return product
+    # rounding may take images that are all but equal beyond 1
+    return product.clamp_max(1.0)
 
 
 def _similarity(pair: Tensor, *, coarsest: bool) -> Tensor:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ...scale.kept import kept
 from ...scale.separable import uniform_taps, windowed
 
 NOISE = 0.4  # variance of the noise in the eye, on the scale of 255
@@ -61,27 +60,18 @@ def local_information(x: Tensor, y: Tensor, parent: Tensor | None) -> Tensor:
 
 
 def _enlarged(band: Tensor, height: int, width: int) -> Tensor:
-    rows = _enlarging(band.shape[-2], height, band)
-    columns = _enlarging(band.shape[-1], width, band)
+    rows, columns = (
+        _enlarging(count, size, band.dtype, str(band.device))
+        for count, size in zip(band.shape[-2:], (height, width), strict=True)
+    )
     return rows @ band @ columns.mT
 
 
-def _enlarging(count: int, size: int, like: Tensor) -> Tensor:
+@kept(32)
+def _enlarging(count: int, size: int, dtype: torch.dtype, device: str) -> Tensor:
     """(size, count): linear interpolation at quarter steps, one step extrapolated at each end, every second value."""
-    if torch.compiler.is_compiling():
-        return _matrix(count)[:size].to(like)
-    return _kept(count, size, like.dtype, like.device)
-
-
-@lru_cache(maxsize=32)
-def _kept(count: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    # a matrix made under inference mode could not take part in a later backward pass
-    with torch.inference_mode(False), torch.no_grad():
-        return _matrix(count)[:size].to(device=device, dtype=dtype)
-
-
-def _matrix(count: int) -> Tensor:
     unit = torch.eye(count, dtype=torch.float64)[None]
     inner = interpolate(unit, size=4 * count - 3, mode="linear", align_corners=False)[0]
     first, last = 2 * inner[:, :1] - inner[:, 1:2], 2 * inner[:, -1:] - inner[:, -2:-1]
-    return torch.cat([first, inner, last], 1)[:, ::2].T.contiguous()
+    whole = torch.cat([first, inner, last], 1)[:, ::2].T
+    return whole[:size].contiguous().to(device=device, dtype=dtype)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...errors import UsageError
-from ...pair_laws import symmetric_pairs, value_on_equal
+from ...pair_laws import value_on_equal
 from ...pairs import pair_measure
 from ...scale.each_pair import each_pair
 from ..edges import FLAT, root
@@ -39,7 +39,7 @@ def _angle_map(x: Tensor, y: Tensor) -> Tensor:
     best="min",
     lower=0.0,
     upper=math.pi,
-    laws=[symmetric_pairs, value_on_equal(0.0)],
+    laws=[value_on_equal(0.0)],
     map=_angle_map,
     reference="Yuhas, Goetz and Boardman 1992, JPL Airborne Workshop; Kruse et al. 1993, RSE 44",
 )
@@ -52,7 +52,7 @@ def spectral_angle(x: Tensor, y: Tensor) -> Tensor:
 
     Args:
         x: (B, C, H, W) images of at least two bands, in any units.
-        y: (B, C, H, W) targets.
+        y: (B, C, H, W) targets. Exchanging x and y changes the value where pixels are black.
 
     Returns:
         (B,) in radians: in [0, pi / 2] where no value is negative, up to pi elsewhere; 0 for equal images; lower is

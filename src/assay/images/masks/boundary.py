@@ -11,7 +11,7 @@ from torch import Tensor
 from ...errors import UsageError
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
-from .class_mean import Absent, class_mean, safe_ratio
+from .class_mean import Absent, checked_threshold, class_mean, safe_ratio
 
 
 def mask_boundary(masks: Tensor) -> Tensor:
@@ -107,8 +107,9 @@ def boundary_f(
         image has no outline, as an empty one.
 
     Raises:
-        UsageError: members that are no masks of one shape, or a tolerance below 0 or of a fraction of pixels above 1.
-            `objective` too: the value is piecewise constant; `segmentation_hybrid` has a term that sees boundaries.
+        UsageError: members that are no masks of one shape, a tolerance below 0 or of a fraction of pixels above 1, or a
+            threshold outside [0, 1). `objective` too: the value is piecewise constant; `segmentation_hybrid` has a
+            term that sees boundaries.
         DataError: in `estimate`: values outside [0, 1], NaN, or a pair without a class to count.
 
     Complexity: O(r) passes an axis, memory of a few copies of the masks.
@@ -120,6 +121,7 @@ def boundary_f(
         *And the boundary IoU, or the normalised surface distance?* Those are other measures: the first compares bands
         along the outlines, the second pools both outlines' places instead of taking the harmonic mean of two shares.
     """
+    threshold = checked_threshold(threshold)
     radius = tolerance_in_places(tolerance, tuple(prediction.shape[2:]))
     outline_p, outline_t = (mask_boundary(m > threshold) for m in (prediction, target))
     dtype = prediction.dtype

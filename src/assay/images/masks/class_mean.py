@@ -39,8 +39,8 @@ def class_mean(
 
 
 def safe_ratio(above: Tensor, below: Tensor, otherwise: float) -> Tensor:
-    """above / below, and `otherwise`, without gradient, where below is 0."""
-    some = below > 0
+    """above / below, and `otherwise`, without gradient, where below is 0. NaN stays NaN, and is no perfect class."""
+    some = ~(below <= 0)
     return torch.where(some, above / torch.where(some, below, 1.0), otherwise)
 
 
@@ -51,3 +51,10 @@ def smoothing(smooth: float) -> float:
             f"smooth: expected a number of places, 0 or above (1e-5 or 1.0 are common), got {smooth!r}"
         )
     return float(smooth)
+
+
+def checked_threshold(threshold: float) -> float:
+    """The number above which a place belongs to the mask; refused where no probability, or every one, is above it."""
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold < 1:
+        raise UsageError(f"threshold: expected a number from 0 to below 1, got {threshold!r}")
+    return float(threshold)

@@ -15,6 +15,7 @@ from .overlap import iou
 
 Border = Literal["zeros", "valid"]
 EDGE = 5  # half of the window of 11
+FLOOR = -100.0  # of logarithms, PyTorch's
 
 
 def _draw(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -69,8 +70,18 @@ def segmentation_hybrid(prediction: Tensor, target: Tensor, *, border: Border = 
             f"prediction: expected (B, C, H, W), got {tuple(prediction.shape)}: the structural term has no 3-D form; "
             "use dice or iou, or give slices"
         )
-    inside = prediction.clamp(0.0, 1.0)  # PyTorch's kernel stops the whole device at a value beyond
-    pixels = functional.binary_cross_entropy(inside, target, reduction="none").flatten(1).mean(1)
+    # PyTorch's kernel stops the whole device at a value beyond, and at NaN, which the other terms pass on
+    inside = prediction.nan_to_num(0.5).clamp(0.0, 1.0)
+    fixed = target.detach()
+    pixels = functional.binary_cross_entropy(inside, fixed, reduction="none")
+    # the kernel's slope by the target is that of logarithms without the floor
+    pixels = pixels + (target - fixed) * (_floored_log(1.0 - inside) - _floored_log(inside))
+    pixels = pixels.flatten(1).mean(1)
     padding = (EDGE,) * 4 if border == "zeros" else (0,) * 4
     structure = ssim(functional.pad(prediction, padding), functional.pad(target, padding))
     return pixels + (1.0 - structure) + (1.0 - iou(prediction, target))
+
+
+def _floored_log(x: Tensor) -> Tensor:
+    some = x > 0
+    return torch.where(some, torch.where(some, x, 1.0).log(), FLOOR).clamp_min(FLOOR)

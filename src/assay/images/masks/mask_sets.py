@@ -59,7 +59,7 @@ def _distances(x: Tensor, y: Tensor, absent: str) -> Tensor:
     if absent == "one":
         return distance.mean(1)
     # a pair of masks that are empty in all classes is in no disagreement
-    return distance.sum(1) / (union > 0).sum(1).clamp(min=1)
+    return distance.sum(1) / (union != 0).sum(1).clamp(min=1)
 
 
 def _within(distances: Tensor, statistic: str) -> Tensor:
@@ -208,7 +208,7 @@ def _lengths(x: Tensor, y: Tensor) -> Tensor:
     rows = []
     for k in range(x.shape[1]):
         squared = (x[:, k, None] - y).square().sum(2)
-        some = squared > 0
+        some = squared != 0
         rows.append(torch.where(some, torch.where(some, squared, 1.0).sqrt(), 0.0))
     return torch.stack(rows, 1)
 

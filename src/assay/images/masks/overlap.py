@@ -28,7 +28,8 @@ def _tversky(
     common, predicted, wanted = overlaps(prediction, target)
     errors = by_false_positive * (predicted - common) + by_false_negative * (wanted - common)
     index = safe_ratio(common + smooth, common + errors + smooth, 1.0)
-    return index, predicted > 0, wanted > 0
+    # NaN is something
+    return index, ~(predicted <= 0), ~(wanted <= 0)
 
 
 @pair_measure(
@@ -217,7 +218,7 @@ def focal_tversky(
         raise UsageError(f"gamma: expected a number above 0, such as 4 / 3, got {gamma!r}")
     index, predicted, wanted = _tversky(prediction, target, false_positives, false_negatives, smooth)
     short = (1.0 - index).clamp(min=0.0)
-    some = short > 0
+    some = short != 0
     loss = torch.where(some, torch.where(some, short, 1.0) ** (1.0 / gamma), 0.0)
     return class_mean(loss, predicted, wanted, absent, perfect=0.0)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...errors import MissingExtra, UsageError
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
-from .class_mean import Absent, class_mean, safe_ratio, smoothing
+from .class_mean import Absent, checked_threshold, class_mean, safe_ratio, smoothing
 
 Classes = Literal["together", "alone"]
 
@@ -63,7 +63,8 @@ def cldice(prediction: Tensor, target: Tensor, *, threshold: float = 0.5, absent
 
     Raises:
         MissingExtra: without scikit-image: the extra "masks".
-        UsageError: members that are no masks of one shape. `objective` too: `soft_cldice` is the form to train with.
+        UsageError: members that are no masks of one shape, a threshold outside [0, 1). `objective` too:
+            `soft_cldice` is the form to train with.
         DataError: in `estimate`: values outside [0, 1], NaN, or a pair without a class to count.
 
     Complexity: one thinning a mask, on the processor.
@@ -75,6 +76,7 @@ def cldice(prediction: Tensor, target: Tensor, *, threshold: float = 0.5, absent
         *A mask whose skeleton is empty?* Thinning in 3-D makes a block of 2 x 2 x 2 vanish. Its skeleton is then the
         block itself.
     """
+    threshold = checked_threshold(threshold)
     p, t = prediction > threshold, target > threshold
     thin_p, thin_t = skeletons(p), skeletons(t)
     dtype = prediction.dtype

@@ -12,6 +12,7 @@ from torch import Tensor
 from ...errors import MissingExtra, UsageError
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
+from .class_mean import checked_threshold
 
 Connectivity = Literal["full", "faces"]
 
@@ -124,8 +125,8 @@ def betti_error(
 
     Raises:
         MissingExtra: without scipy: the extra "masks".
-        UsageError: members that are no masks of one shape, an unknown dimension or connectivity. `objective` too: the
-            value is piecewise constant.
+        UsageError: members that are no masks of one shape, an unknown dimension or connectivity, a threshold outside
+            [0, 1). `objective` too: the value is piecewise constant.
         DataError: in `estimate`: values outside [0, 1] or NaN.
 
     Complexity: a few passes over the masks, on the processor.
@@ -139,6 +140,7 @@ def betti_error(
 
         *Gudhi's cubical complexes?* Those of top-dimensional cells are "full", those of vertices "faces".
     """
+    threshold = checked_threshold(threshold)
     dimensions = range(prediction.ndim - 2)
     if dimension is not None and dimension not in dimensions:
         raise UsageError(f"dimension: expected None or one of {list(dimensions)}, got {dimension!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from ...errors import DataError, UsageError
 from .natural_scene import Convention
 
 Ranges = tuple[Sequence[float], Sequence[float]]
+# a table of more would be a misread number
+MOST_FEATURES = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +78,8 @@ def read_libsvm(
     if not path.is_file():
         raise UsageError(f"model: there is no file {path}")
     try:
-        head, body = _parts(path.read_text(encoding="ascii"))
+        text = path.read_text(encoding="ascii")
+        head, body = _parts(text)
         if (head["svm_type"], head["kernel_type"]) != ("epsilon_svr", "rbf"):
             raise DataError(
                 f"{path}: is a model of type {head['svm_type']} with kernel {head['kernel_type']}, expected "
@@ -85,6 +89,8 @@ def read_libsvm(
         rows = [line.split() for line in body]
         entries = [[(int(k), float(v)) for k, _, v in (e.partition(":") for e in row[1:])] for row in rows]
         width = max(k for row in entries for k, _ in row)
+        if width > MOST_FEATURES:
+            raise ValueError(f"feature number {width}")
         vectors = torch.zeros(len(rows), width, dtype=torch.float64)
         for at, row in enumerate(entries):
             for k, v in row:
@@ -92,12 +98,16 @@ def read_libsvm(
                     raise ValueError(f"feature number {k}")
                 vectors[at, k - 1] = v
         coefficients = torch.tensor([float(row[0]) for row in rows], dtype=torch.float64)
+        if not (vectors.isfinite().all() and coefficients.isfinite().all() and math.isfinite(gamma + rho)):
+            raise ValueError("NaN or infinity")
     except DataError:
         raise
     except (ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: is not the text of a libsvm model ({error})") from None
     if len(rows) != count:
         raise DataError(f"{path}: says it has {count} support vectors, and has {len(rows)}")
+    if not text.endswith("\n"):
+        raise DataError(f"{path}: is cut off in its last line, which libsvm ends with a line break")
     found = known.get((count, rho)) if ranges is None else (ranges, convention)
     if found is None:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ...pair_laws import symmetric_pairs, value_on_equal
@@ -16,7 +17,9 @@ def _is_loaded() -> bool:
     from ...features.efficientnet_layers import efficientnet_lite_layers
 
     if not _LOADED:
-        _LOADED["network"] = efficientnet_lite_layers()
+        # weights made in inference mode could take part in no later backward pass
+        with torch.inference_mode(False):
+            _LOADED["network"] = efficientnet_lite_layers()
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,11 +46,11 @@ def weights_of_layers(measure: str, given: Sequence[float] | None, layers: int) 
     """One weight a layer, 1 by default.
 
     Raises:
-        UsageError: another number of them, or a negative one.
+        UsageError: another number of them, or one that is negative or not finite.
     """
     if given is None:
         return (1.0,) * layers
-    if len(given) != layers or any(weight < 0 for weight in given):
+    if len(given) != layers or not all(0 <= weight < math.inf for weight in given):
         raise UsageError(
             f"{measure}: layer_weights: expected {layers} weights of at least 0, one a layer, got {list(given)}"
         )

@@ -39,7 +39,8 @@ def in_space(measure: PairMeasure, encoder: Encoder) -> PairMeasure:
 
     FAQ:
         *Bounds and `data_range`?* They are about what the measure sees: give the range of the encoded values.
-        `estimate` checks the images themselves against it.
+        `estimate` checks the images themselves against it. Where codes leave [0, data_range], as differences do, the
+        bounds of measures that rest on it (psnr's, hsv_distance's) do not hold.
 
         *A network as the encoder?* Freeze it (`encoder.eval().requires_grad_(False)`), and give it in the images'
         precision; gradients reach the images through it. The aRGB representation (Lee et al. 2024, arXiv:2402.03399)

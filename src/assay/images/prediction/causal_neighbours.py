@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from ...scale.kept import kept
 
-def places_back(rows: int, width: int, channels: int, count: int) -> Tensor:
+
+@kept(8)
+def places_back(rows: int, width: int, channels: int, count: int, device: str) -> Tensor:
     """For values (row, column, channel) in reading order, how far back their `count` nearest earlier ones lie.
 
     Nearest by the sum of the absolute differences of the three coordinates; among equally near, the earlier first.
@@ -18,23 +20,11 @@ def places_back(rows: int, width: int, channels: int, count: int) -> Tensor:
         rows: how many rows are told apart: from row `count` on, all are alike.
         width, channels: of the image.
         count: neighbours a value.
+        device: of the answer.
 
     Returns:
         (rows, width, channels, count) places back in reading order, 0 where there is no such neighbour.
     """
-    if torch.compiler.is_compiling():
-        return _table(rows, width, channels, count)
-    return _kept(rows, width, channels, count)
-
-
-@lru_cache(maxsize=8)
-def _kept(rows: int, width: int, channels: int, count: int) -> Tensor:
-    # made under inference mode, it could not index what needs a gradient later
-    with torch.inference_mode(False):
-        return _table(rows, width, channels, count)
-
-
-def _table(rows: int, width: int, channels: int, count: int) -> Tensor:
     offsets = torch.tensor(_earlier_offsets(channels, count))
     down, across, over = offsets.unbind(1)
     # columns farther than `count` from both borders are alike
@@ -51,7 +41,8 @@ def _table(rows: int, width: int, channels: int, count: int) -> Tensor:
     back = torch.cat([steps, steps.new_zeros(1)])[first]
     at = torch.arange(width)
     from_right = columns - width + at
-    return back[:, torch.where(at < count, at, torch.maximum(from_right, torch.full_like(at, count)))]
+    near = torch.where(at < count, at, torch.maximum(from_right, torch.full_like(at, count)))
+    return back[:, near].to(device)
 
 
 def _earlier_offsets(channels: int, count: int) -> list[tuple[int, int, int]]:

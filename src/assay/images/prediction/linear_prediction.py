@@ -13,7 +13,9 @@ from ...errors import UsageError
 from ...pair_laws import map_means_value, symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
 from ...scale.each_pair import each_pair
+from ...scale.kept import kept
 from ..data_range import positive_range
+from ..option_values import is_number, is_whole
 from .causal_neighbours import places_back
 
 RIDGE = 80 / 127.5  # the authors'
@@ -114,11 +116,11 @@ def _checked(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The function of two batches of images; options and sizes are refused here."""
     scale = 2.0 / positive_range(data_range)
-    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or neighbours < 1:
+    if not is_whole(neighbours) or neighbours < 1:
         raise UsageError(f"neighbours: expected a whole number of at least 1, got {neighbours!r}")
-    if not 0.0 < decay <= 1.0:
+    if not is_number(decay) or not 0.0 < decay <= 1.0:
         raise UsageError(f"decay: expected a number in (0, 1], got {decay!r}")
-    if not 0.0 < ridge < float("inf"):
+    if not is_number(ridge) or not 0.0 < ridge < float("inf"):
         raise UsageError(
             f"ridge: expected a number above 0, got {ridge!r}: flat images have no inverse without it"
         )
@@ -176,7 +178,7 @@ def _step(
     further = torch.pow(decay, torch.arange(rows, -1, -1, dtype=values.dtype, device=values.device))
     carried = further @ lines
     sums = before + left + above.view_as(left)
-    spread = sums.flatten(0, -2) @ _unpacked(count, values)
+    spread = sums.flatten(0, -2) @ _unpacked(count, values.dtype, str(values.device))
     matrix = spread[:, : count * count].reshape(-1, count, count)
     matrix = matrix + ridge * torch.eye(count, dtype=values.dtype, device=values.device)
     solved = torch.linalg.solve_ex(matrix, spread[:, count * count :])[0] + NUDGE
@@ -192,17 +194,19 @@ def _neighbourhoods(values: Tensor, start: int, rows: int, count: int) -> Tensor
     """(2 B, rows, C, W, N), zeros where there is no neighbour."""
     images, height, width, channels = values.shape
     told = min(height, count + 1)
-    table = places_back(told, width, channels, count)
-    back = table[torch.arange(start, start + rows).clamp_max(told - 1)]
-    place = torch.arange(start * width * channels, (start + rows) * width * channels)
-    index = (place.reshape(rows, width, channels, 1) - back).transpose(1, 2).to(values.device)
+    device = values.device
+    table = places_back(told, width, channels, count, str(device))
+    back = table[torch.arange(start, start + rows, device=device).clamp_max(told - 1)]
+    place = torch.arange(start * width * channels, (start + rows) * width * channels, device=device)
+    index = (place.reshape(rows, width, channels, 1) - back).transpose(1, 2)
     near = values.flatten(1)[:, index.flatten()].reshape(images, rows, channels, width, count)
-    return near * (back > 0).transpose(1, 2).to(values.device)
+    return near * (back > 0).transpose(1, 2)
 
 
-def _unpacked(count: int, like: Tensor) -> Tensor:
+@kept(8)
+def _unpacked(count: int, dtype: torch.dtype, device: str) -> Tensor:
     """(K, N^2 + N) of zeros and ones: from each product once to the matrix and the right-hand side."""
-    spread = torch.zeros(count * (count + 1) // 2 + count, count * count + count, dtype=like.dtype)
+    spread = torch.zeros(count * (count + 1) // 2 + count, count * count + count, dtype=dtype)
     entry = 0
     for k in range(count):
         for other in range(k, count + 1):
@@ -210,7 +214,7 @@ def _unpacked(count: int, like: Tensor) -> Tensor:
             for place in places:
                 spread[entry, place] = 1.0
             entry += 1
-    return spread.to(like.device)
+    return spread.to(device)
 
 
 def _earlier_and_all(size: int, decay: float, like: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,7 +11,9 @@ from torch.nn import functional
 from ...batch_laws import symmetric
 from ...batch_objective import batch_objective
 from ...errors import UsageError
+from ...scale.kept import kept
 from ..data_range import positive_range
+from ..option_values import is_whole
 
 SIGMA = 1.5  # of the window
 
@@ -90,11 +91,15 @@ def s3im(
             f"got {tuple(target.shape)}"
         )
     for name, value in (("kernel", kernel), ("stride", stride), ("repeats", repeats)):
-        if not isinstance(value, int) or value < 1:
+        if not is_whole(value) or value < 1:
             raise UsageError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    if patch_height is not None and (not is_whole(patch_height) or patch_height < 1):
+        raise UsageError(
+            f"patch_height: expected a whole number of at least 1, or None, got {patch_height!r}"
+        )
     rays = len(prediction)
     height = math.isqrt(rays) if patch_height is None else patch_height
-    width = rays * repeats // height if height > 0 else 0
+    width = rays * repeats // height
     margin = (kernel - 1) // 2
     if min(height, width) + 2 * margin < kernel:
         raise UsageError(
@@ -107,25 +112,25 @@ def s3im(
         for rows in (prediction, target)
     )
     window = _window(kernel).to(p)[None, None]
-    images = torch.cat([p, t, p * p, t * t, p * t])
+    # as what both factors lack of 1, which no rounding takes beyond it
+    images = torch.cat([p, t, p * p + t * t, (p - t).square()])
     moments = functional.conv2d(images, window, stride=stride, padding=margin)
-    mean_p, mean_t, square_p, square_t, product = moments.chunk(5)
-    means, squares = mean_p * mean_t, mean_p.square() + mean_t.square()
-    similarity = (2 * means + 0.01**2) * (2 * (product - means) + 0.03**2)
-    spread = square_p + square_t - squares + 0.03**2
-    return (similarity / ((squares + 0.01**2) * spread)).mean()
+    mean_p, mean_t, squares, difference = moments.chunk(4)
+    gap, means = (mean_p - mean_t).square(), mean_p.square() + mean_t.square()
+    luminance = 1 - gap / (means + 0.01**2)
+    contrast = 1 - (difference - gap).clamp_min(0.0) / (squares - means + 0.03**2)
+    return (luminance * contrast).mean()
 
 
 def _order(rays: int, repeats: int, seed: int, generator: torch.Generator | None) -> Tensor:
     if generator is not None:
         return _drawn(rays, repeats, generator)
-    return _kept(rays, repeats, seed)
+    return _seeded(rays, repeats, seed)
 
 
-@lru_cache(maxsize=4)
-def _kept(rays: int, repeats: int, seed: int) -> Tensor:
-    with torch.inference_mode(False):
-        return _drawn(rays, repeats, torch.Generator().manual_seed(seed))
+@kept(4)
+def _seeded(rays: int, repeats: int, seed: int) -> Tensor:
+    return _drawn(rays, repeats, torch.Generator().manual_seed(seed))
 
 
 def _drawn(rays: int, repeats: int, generator: torch.Generator) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from ...errors import UsageError
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
 from ..data_range import positive_range
+from ..option_values import is_number
 from .local_similarity import mean_similarity
 from .ssim_conventions import (
     SCALES,
@@ -82,11 +85,16 @@ def ms_ssim(
         *Nothing in common?* A pair that is anticorrelated at some scale scores 0 and gives no gradient: start such
         training with another objective beside it (`assay.total`).
     """
-    if not exponents or not all(w >= 0 for w in exponents):
-        raise UsageError(f"exponents: expected one number of at least 0 a scale, got {exponents!r}")
+    known = isinstance(exponents, (tuple, list)) and all(
+        is_number(w) and 0 <= w < math.inf for w in exponents
+    )
+    if not known or not exponents:
+        raise UsageError(
+            f"exponents: expected a tuple of numbers of at least 0, one a scale, got {exponents!r}"
+        )
     refuse_unknown_convention(convention, SCALES)
     scales = SCALES[convention]
-    known = positive_range(data_range)
+    span = positive_range(data_range)
     window = window_of("wang2004", *x.shape[-2:])
     _enough(x.shape[-2], x.shape[-1], len(window.taps), len(exponents), scales)
     product: Tensor | None = None
@@ -96,7 +104,7 @@ def ms_ssim(
             x, y = scales.halved(x), scales.halved(y)
         if last and scales.mirrored_last:
             window = window_of("torchmetrics", *x.shape[-2:])
-        mean = mean_similarity(x, y, window, known, luminance=last)
+        mean = mean_similarity(x, y, window, span, luminance=last)
         factor = _power(mean.mean(1) if scales.together else mean, exponent)
         product = factor if product is None else product * factor
     assert product is not None

@@ -119,7 +119,7 @@ def window_of(convention: SsimConvention, height: int, width: int) -> Window:
 
 def refuse_unknown_convention(convention: str, known: Mapping[Any, Any]) -> None:
     """Refuse a convention that is not in the table."""
-    if convention not in known:
+    if not isinstance(convention, str) or convention not in known:
         raise UsageError(f"convention: expected one of {', '.join(map(repr, known))}, got {convention!r}")
 
 

@@ -110,25 +110,35 @@ def _dss(x: Tensor, y: Tensor, *, scale: float) -> Tensor:
     both = torch.cat([spread, pattern], 1).flatten(2)
     worst = both.topk(count, largest=False, sorted=False).values.mean(2)
     each = torch.cat([worst[:, :1] * worst[:, -1:], worst[:, 1:-1]], 1)
-    return (each * _weights(each)).sum(1)
+    # rounding may take equal images beyond 1
+    return (each * _weights(each)).sum(1).clamp_max(1.0)
 
 
 def _similarities(x: Tensor, y: Tensor, *, scale: float) -> tuple[Tensor, Tensor]:
     """How alike the spread is in each subband, (B, K, h, w), and the pattern of the blocks' means, (B, 1, h, w)."""
     a, b = _subbands(luma(x) * scale), _subbands(luma(y) * scale)
-    # zeros beyond the border belong to the definition, so that nothing may be subtracted first
-    framed = functional.pad(torch.stack([a, b, a * a, b * b]), (1, 1, 1, 1))
-    mean_a, mean_b, square_a, square_b = windowed(framed, TAPS)
-    var_a, var_b = (square_a - mean_a.square()).relu(), (square_b - mean_b.square()).relu()
+    # zeros beyond the border belong to the definition, so that nothing may be subtracted first: in single precision
+    # the variance of bright blocks' means, a 64th of the pixels, would be all rounding
+    lowest = torch.stack([a[:, :1], b[:, :1]]).to(torch.float64)
+    covariance = _around(lowest[0] * lowest[1]) - _around(lowest[0]) * _around(lowest[1])
+    others = torch.stack([a[:, 1:], b[:, 1:]])
+    var_a, var_b = torch.cat([_variances(lowest).to(a.dtype), _variances(others)], 2)
     product = var_a * var_b
     some = product > 0
     root = torch.where(some, torch.where(some, product, 1.0).sqrt(), 0.0)
     constants = torch.full_like(root[:1, :, :1, :1], AC)
     constants[:, :1] = DC
     spread = (2 * root + constants) / (var_a + var_b + constants)
-    lowest = functional.pad(a[:, :1] * b[:, :1], (1, 1, 1, 1))
-    covariance = windowed(lowest, TAPS) - mean_a[:, :1] * mean_b[:, :1]
-    return spread, (covariance + DC) / (root[:, :1] + DC)
+    return spread, (covariance.to(a.dtype) + DC) / (root[:, :1] + DC)
+
+
+def _variances(bands: Tensor) -> Tensor:
+    return (_around(bands.square()) - _around(bands).square()).relu()
+
+
+def _around(bands: Tensor) -> Tensor:
+    """Weighted means of 3 x 3 blocks, zeros beyond the border."""
+    return windowed(functional.pad(bands, (1, 1, 1, 1)), TAPS)
 
 
 def _subbands(grey: Tensor) -> Tensor:
