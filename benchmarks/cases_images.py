@@ -143,7 +143,7 @@ SSIM = ImageCase(
     },
     images,
     n=16,
-    rounds=3,
+    rounds=2,
 )
 MS_SSIM = ImageCase(
     "ms_ssim",
@@ -164,7 +164,7 @@ MS_SSIM = ImageCase(
     },
     images,
     n=16,
-    rounds=3,
+    rounds=2,
 )
 
 
@@ -255,7 +255,9 @@ CASES = (
     _beside_piq("haarpsi", "haarpsi", 1e-3, "piq's YIQ has four digits, the authors' three"),
     _beside_piq("vif", "vif_p"),
     _beside_piq("dss", "dss"),
-    _beside_piq("iw_ssim", "information_weighted_ssim"),
+    _beside_piq(
+        "iw_ssim", "information_weighted_ssim", 1e-4, "piq in float32 is up to 5e-5 off itself in float64"
+    ),
     ImageCase(
         "lpips",
         {"assay": Contender(ONLY, _own_lpips), "lpips": Contender(ONLY, _their_lpips, "lpips")},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,7 +44,7 @@ class PairMetric:
     def merge(self, other: PairMetric) -> None:
         """Add everything another metric of the same measure has seen, as another worker's."""
         mine, theirs = ((m.measure.name, dict(m.measure.options)) for m in (self, other))
-        if mine != theirs:
+        if mine[0] != theirs[0] or not all(_same(mine[1][k], theirs[1].get(k)) for k in mine[1]):
             raise UsageError(
                 f"merge: the two metrics are of different measures or options: {mine} and {theirs}"
             )
@@ -87,3 +89,18 @@ class PairObjective(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return self.measure.name
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two options are the same, those that came from another process by their numbers."""
+    if one is other:
+        return True
+    if isinstance(one, torch.nn.Module) and isinstance(other, torch.nn.Module):
+        return type(one) is type(other) and _same(one.state_dict(), other.state_dict())
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return torch.equal(one.cpu(), other.cpu())
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
+    if dataclasses.is_dataclass(one) and type(one) is type(other):
+        return _same(vars(one), vars(other))
+    return type(one) is type(other) and bool(one == other)

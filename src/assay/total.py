@@ -82,6 +82,10 @@ def total(
             )
     made = {name: _part(name, given) for name, given in parts.items()}
     weights = checked_weights(list(parts), [g[1] if isinstance(g, tuple) else g for g in parts.values()])
+    if kinds and weighting != "uncertainty":
+        raise UsageError(
+            f"kinds: only weighting='uncertainty' tells kinds of losses apart, got weighting={weighting!r}"
+        )
     for name, kind in kinds.items():
         if name not in made:
             raise UsageError(

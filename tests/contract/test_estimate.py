@@ -11,6 +11,7 @@ from assay import DataError, Moments, UsageError, difference, frechet_distance, 
 from assay.contrast import Sampled
 from assay.resample import draw_halves, unit_ids
 from assay.sets import coverage, inception_score, precision
+from assay.spread import student_reach
 
 
 def draws(seed, n=300, d=6, shift=0.4):
@@ -308,3 +309,12 @@ def test_a_seventh_sample_too_few_for_half_samples_is_named():
     with pytest.raises(ValueError, match="halves") as caught:
         precision.estimate(x, y)
     assert "x 7, y 7 samples" in str(caught.value)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.999])
+def test_student_reaches_as_far_as_scipys_quantile(level):
+    """Also at one and two degrees of freedom, where an expansion about the normal quantile is a quarter short."""
+    stats = pytest.importorskip("scipy.stats")
+    for freedom in (*range(1, 12), 49, 99, 100, 101, 1000, 10_000):
+        expected = stats.t.ppf((1 + level) / 2, freedom)
+        assert student_reach(level, freedom) == pytest.approx(expected, rel=1e-6), freedom

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 
@@ -268,3 +269,28 @@ def test_objective_goes_up_where_the_best_is_the_maximum():
     with torch.no_grad():
         after = loss(image + text - 0.1 * image.grad, text)
     assert after < before < 0
+
+
+@pair_measure(domain="embeddings", best="min", lower=0.0, reference="this file")
+def distance_under(x, y, *, by=None):
+    """Mean squared distance under a linear map, which may be a tensor or a network."""
+    linear = by if by is not None else torch.nn.Identity()
+    move = linear if callable(linear) else lambda rows: rows @ linear
+    return (move(x) - move(y)).square().mean(1)
+
+
+def test_metrics_of_workers_merge_where_their_options_are_equal_copies(normal):
+    """Tensors and networks as options are compared by their numbers: another process holds copies."""
+    x, y = normal(6, 3), normal(6, 3)
+    network = torch.nn.Linear(3, 2, dtype=torch.float64)
+    for by in (torch.eye(3, dtype=torch.float64), network):
+        mine, theirs = (distance_under.with_options(by=copy.deepcopy(by)).metric() for _ in range(2))
+        mine.update(x, y)
+        theirs.update(x, y)
+        mine.merge(theirs)
+        assert float(mine.compute()) == pytest.approx(float(distance_under(x, y, by=by).detach().mean()))
+        other = copy.deepcopy(by)
+        with torch.no_grad():
+            (other if isinstance(other, torch.Tensor) else other.weight).mul_(2)
+        with pytest.raises(UsageError, match="different measures or options"):
+            mine.merge(distance_under.with_options(by=other).metric())

@@ -124,8 +124,15 @@ def test_a_part_without_gradient_keeps_its_weight(pair):
         (lambda: total({"ssim": 0.0}), "ssim: expected a weight above 0"),
         (lambda: total({"ssim": "much"}), "expected a weight above 0, got 'much'"),
         (lambda: total({"l1": 1.0}, weighting="even"), "'fixed', 'uncertainty', 'gradients'"),
-        (lambda: total({"l1": 1.0}, kinds={"l2": "regression"}), "there is no part 'l2'"),
-        (lambda: total({"l1": 1.0}, kinds={"l1": "ranking"}), "'regression' or 'classification'"),
+        (lambda: total({"l1": 1.0}, kinds={"l1": "regression"}), "only weighting='uncertainty'"),
+        (
+            lambda: total({"l1": 1.0}, weighting="uncertainty", kinds={"l2": "regression"}),
+            "there is no part 'l2'",
+        ),
+        (
+            lambda: total({"l1": 1.0}, weighting="uncertainty", kinds={"l1": "ranking"}),
+            "'regression' or 'classification'",
+        ),
         (lambda: total({"psnr": 1.0}, weighting="uncertainty"), "psnr is not bounded"),
         (lambda: total({"a": (3, 1.0)}), "expected a weight or"),
         (lambda: total({"l1": 1.0}).combine({"l2": torch.zeros(())}), "expected the parts l1, got l2"),

@@ -87,9 +87,10 @@ def frequency_distance(
         published so, and declared as an exception to the laws. Use alpha=0 or kind "l1" for one that is exact. A
         coefficient without difference has no gradient, and equal images have value 0 and gradient 0, for every kind.
 
-        *Must it grow with the damage?* The focal form need not: its weights are relative to the pair's largest error, and
-        a stronger distortion whose largest coefficient stands out more can come out lower. alpha=0 is the mean
-        squared error, and grows.
+        *Must it grow with the damage?* The focal form need not: its weights are relative to the pair's largest error. A
+        stronger distortion whose largest coefficient stands out more, or one tall peak such as the grid an upscaling
+        network leaves, takes weight from all others, and the worse image may get the lower value. alpha=0 is the mean
+        squared error; judge with that or with kind "l1".
 
         *Why does my L1 loss over `rfft2` differ?* A mean over the half plane counts the columns of frequency 0 and of
         the highest frequency as much as the others, which stand for two each. Here every coefficient of the whole plane

@@ -125,7 +125,8 @@ def gmsd(x: Tensor, y: Tensor, *, data_range: float = 1.0) -> Tensor:
     Complexity: O(B C H W) time and, beyond images and gradients, the memory of a few pairs.
 
     FAQ:
-        *Can a damaged image have 0?* Yes: damage that lowers the similarity everywhere alike has no deviation.
+        *Can a damaged image have 0?* Yes: damage that lowers the similarity everywhere alike has no deviation, and what
+        the halving of the image takes away, such as a grid of period 4, is not seen at all.
         *Which deviation?* The paper's, over N. The authors' program, pyiqa and piqa divide by N - 1, which is
         sqrt(N / (N - 1)) times this: 1.00003 for 256 x 256 pixels.
         *An odd side?* The last row or column is averaged with zeros, as by the authors' program and piq; pyiqa leaves

@@ -18,7 +18,7 @@ from ...scale.separable import window_spread, windowed
 from .ssim_conventions import Window
 
 # of one image's planes at once: on a processor what its cache holds beside a dozen maps, on a device what keeps it busy
-CHUNK_BYTES = 1 << 19
+CHUNK_BYTES = 1 << 20
 DEVICE_CHUNK_BYTES = 64 << 20
 
 
