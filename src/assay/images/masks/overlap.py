@@ -16,8 +16,7 @@ from .class_mean import Absent, class_mean, safe_ratio, smoothing
 def overlaps(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(B, C) common mass, mass of the prediction and mass of the target of every class."""
     p, t = prediction.flatten(2), target.flatten(2)
-    common = (p[:, :, None, :] @ t[:, :, :, None])[..., 0, 0]
-    return common, p.sum(2), t.sum(2)
+    return (p * t).sum(2), p.sum(2), t.sum(2)
 
 
 def _tversky(
@@ -71,7 +70,7 @@ def dice(prediction: Tensor, target: Tensor, *, absent: Absent = "one", smooth: 
         UsageError: members that are no masks of one shape, an unknown `absent`, `smooth` below 0.
         DataError: in `estimate`: values outside [0, 1], NaN, or a pair without a class to count.
 
-    Complexity: one pass over both masks, no copy of them.
+    Complexity: three sums over both masks, and the memory of their product.
 
     FAQ:
         *Another package says something else.* Most differences are pooling: a Dice over the batch's summed places
@@ -117,7 +116,7 @@ def iou(prediction: Tensor, target: Tensor, *, absent: Absent = "one", smooth: f
         UsageError: members that are no masks of one shape, an unknown `absent`, `smooth` below 0.
         DataError: in `estimate`: values outside [0, 1], NaN, or a pair without a class to count.
 
-    Complexity: one pass over both masks, no copy of them.
+    Complexity: three sums over both masks, and the memory of their product.
 
     FAQ:
         *Is this the mean IoU of a benchmark?* Of VOC and Cityscapes, no: those sum every class's places over the whole
