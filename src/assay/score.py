@@ -112,7 +112,7 @@ def score(
         raise UsageError(f"level: expected a number between 0 and 1, got {level}")
     seen = Seen(crop_border, luma)
     where = measured_on(chosen_device(device))
-    wanted = measures_of_images(_wanted(measures, luma))
+    wanted = measures_of_images(default_measures(luma=luma) if measures is None else measures)
     goal, candidates = _opened(restored, target)
     channels = 1 if luma else _channels(goal)
     wanted, left_out = usable(wanted, channels, where, by_default=measures is None)
@@ -138,18 +138,13 @@ def score(
     return found
 
 
-def _wanted(measures: Any, luma: bool) -> Any:
-    if measures is not None:
-        return measures
-    known = default_measures()
-    return [name for name in known if name in ("psnr", "ssim")] if luma else known
-
-
 def _opened(restored: Any, target: Any) -> tuple[Images, list[Images]]:
     """The target and the candidates, under names of their own."""
     if not isinstance(restored, (Mapping, list, tuple)):
         restored = {name_of(restored, "restored"): restored}
-    given = {_candidate(name, one): one for name, one in candidates_of(restored).items()}
+    given = candidates_of(restored)
+    if not isinstance(restored, Mapping):
+        given = {_candidate(name, one, given): one for name, one in given.items()}
     called = name_of(target, "target")
     while called in given:
         called = f"{called} (target)"
@@ -157,9 +152,12 @@ def _opened(restored: Any, target: Any) -> tuple[Images, list[Images]]:
     return goal, [opened_images(one, name, "restored") for name, one in given.items()]
 
 
-def _candidate(name: str, given: Any) -> str:
-    unnamed = name.startswith("generated") and not isinstance(given, (str, os.PathLike))
-    return f"restored{name.removeprefix('generated')}" if unnamed else name
+def _candidate(name: str, given: Any, others: Mapping[str, Any]) -> str:
+    """`generated 1` of an array as `restored 1`, unless a path beside it is called so."""
+    if isinstance(given, (str, os.PathLike)):
+        return name
+    own = f"restored{name.removeprefix('generated')}"
+    return f"{own} (array)" if own in others else own
 
 
 def _channels(goal: Images) -> int:

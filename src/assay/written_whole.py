@@ -16,7 +16,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     When it does not, the temporary file is removed and an existing file at `path` stays as it was. The folder must
     exist. Errors of the file system pass through as `OSError`.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))  # what a link leads to is written, and the link stays
     # Not `tempfile`, whose files only their owner may read: the folder may be shared.
     temporary = target.with_name(f".{target.name}-{os.getpid()}-{secrets.token_hex(4)}")
     try:

@@ -20,7 +20,10 @@ import torch
 
 import assay
 from assay.cli import run
+from assay.commands.targets import writable_target
+from assay.errors import UsageError
 from assay.version import __version__
+from assay.written_whole import write_whole
 
 pytest.importorskip("PIL")
 
@@ -282,3 +285,16 @@ def test_out_of_memory_is_no_bug(
     assert run([]) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: out of memory") and "bug" not in said
+
+
+@pytest.mark.parametrize("path", ["/dev/full", "/dev/stdout"])
+def test_devices_are_not_written_over(path: str) -> None:
+    """A file is written beside its place and renamed to it: as root that would replace the device."""
+    with pytest.raises(UsageError, match="--csv .*device or pipe"):
+        writable_target(path, "--csv")
+
+
+def test_what_a_link_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "table.csv")
+    write_whole(tmp_path / "link.csv", b"1")
+    assert (tmp_path / "link.csv").is_symlink() and (tmp_path / "table.csv").read_bytes() == b"1"

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from assay.report.html.scored_page import write_scored_page
-from assay.report.html.scored_pictures import SIDE, palette, pictured_pairs
+from assay.report.html.scored_pictures import SIDE, _window, palette, pictured_pairs
 from assay.score import score
 from assay.scoring.scores import Scores
 
@@ -122,3 +122,20 @@ def test_maps_are_bright_where_the_error_is() -> None:
     assert dict(made.limits)["difference"] == pytest.approx(0.4, abs=1e-5)
     assert (np.diff(palette().astype(int) @ [30, 59, 11]) >= 0).all()  # lighter all the way
     assert pictured_pairs(found, [("restored", 0)], "ssim", budget=100).left_out == 4
+
+
+def test_a_part_does_not_keep_the_image_it_is_of() -> None:
+    """Eighteen pairs of 24 megapixels would need 14 GB; the place is where a box of its size has the largest mean."""
+    draws = np.random.default_rng(0)
+    x = draws.random((1, 3, 520, 640)).astype(np.float32)
+    y = (x + draws.random(x.shape).astype(np.float32) * np.linspace(0, 0.4, 640, dtype=np.float32)).clip(0, 1)
+    window = _window(score(y, x, measures=["psnr"]), "restored", 0, None)
+    for part in (window.y, window.x, *(values for _, values in window.maps)):
+        assert part.untyped_storage().nbytes() == 4 * part.numel()
+    squares = np.square(np.abs(y - x).mean(1)[0])
+    means = {
+        (top, left): squares[top : top + SIDE, left : left + SIDE].mean()
+        for top in range(0, 520 - SIDE + 1, 8)
+        for left in range(0, 640 - SIDE + 1, 8)
+    }
+    assert window.at == (*max(means, key=lambda at: means[at]), SIDE, SIDE)

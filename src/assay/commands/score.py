@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -98,9 +99,12 @@ def command() -> Any:
             writable_target(path, option)
             for path, option in ((csv, "--csv"), (json, "--json"), (report, "--report"))
         )
+        files = [os.path.realpath(path) for path in (table, record, page) if path is not None]
+        if len(set(files)) < len(files):
+            raise UsageError("--csv, --json, --report: two of them name one file; give each its own")
         wanted = None if measures is None else listed(measures)
-        known = measures_of_images(default_measures() if wanted is None else wanted)
-        if worst_by is not None and worst_by.replace("-", "_") not in [m.name for m in known.values()]:
+        known = measures_of_images(default_measures(luma=luma) if wanted is None else wanted)
+        if worst_by is not None and _plain(worst_by) not in [m.name for m in known.values()]:
             raise UsageError(f"--worst-by: {worst_by} is not measured; measured are {', '.join(known)}")
         candidates = candidates_of(restored)
         conditions = _conditions(fail_if, fail_on, known, list(candidates))
@@ -139,6 +143,10 @@ def command() -> Any:
 
     # the annotations are text, and typer looks their names up in this module, which has not imported typer
     return score
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
 
 
 def _conditions(

@@ -7,6 +7,9 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import MissingExtra
 from ..printable import printable
 from .columns import Line, print_lines
@@ -72,7 +75,7 @@ def headlines(found: Scores) -> list[str]:
     how = {"name": "matched by name", "common": "the names that all sets have", "order": "matched by order"}
     pairs = "pair" if len(found) == 1 else "pairs"
     clusters = found.settings["clusters"]
-    groups = "" if clusters is None else f"; {clusters:,} clusters"
+    groups = "" if clusters is None else f"; {clusters:,} {'cluster' if clusters == 1 else 'clusters'}"
     return [
         f"target: {goal['name']}, {len(found):,} {pairs}, {how[found.settings['match']]}{groups}",
         f"measured: {found.settings['measured']}; values in [0, 1]",
@@ -82,10 +85,7 @@ def headlines(found: Scores) -> list[str]:
 def _worst(found: Scores, candidate: str, by: str, count: int, title: str) -> list[Line]:
     """A head, then for each of the worst pairs its name and its values, the measure that orders them first."""
     order = [by, *(each for each in found.measures if each != by)]
-    places = {}
-    for each in order:
-        spread = float(found.values[candidate][each].std())
-        places[each] = decimals(-spread, spread)
+    places = {each: places_of(found.values[candidate][each]) for each in order}
     rows = [
         Line(
             f"  {found.restored[candidate][row]}",
@@ -94,6 +94,13 @@ def _worst(found: Scores, candidate: str, by: str, count: int, title: str) -> li
         for row in found.worst_pairs(candidate, by)[:count]
     ]
     return [Line(title, tuple(order)), *rows]
+
+
+def places_of(values: NDArray[np.float64]) -> int | None:
+    """Decimals that tell the pairs' values apart: two digits of the spread of those that are finite."""
+    finite = values[np.isfinite(values)]
+    spread = float(finite.std()) if len(finite) else 0.0
+    return decimals(-spread, spread)
 
 
 def _table(found: Scores, arrows: Mapping[str, str]) -> list[Line]:

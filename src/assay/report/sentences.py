@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from ..comparison import Comparison, Difference
@@ -21,6 +22,11 @@ def sentence(difference: Difference) -> str:
     e = difference.estimate
     places = decimals(e.low, e.high)
     if difference.better is None:
+        if math.isnan(e.low) or math.isnan(e.high):
+            return (
+                f"{difference.name}: undecided; {difference.b} minus {difference.a} is {shown(e.corrected, places)}, "
+                "without an interval"
+            )
         interval = f"[{shown(e.low, places)}, {shown(e.high, places)}]"
         return (
             f"{difference.name}: undecided; {difference.b} minus {difference.a} is {shown(e.corrected, places)} "

@@ -108,10 +108,10 @@ def usable(
     return works, why
 
 
-def default_measures() -> list[str]:
-    """`psnr`, `ssim` and a perceptual distance that works offline, of those that there are."""
+def default_measures(*, luma: bool) -> list[str]:
+    """`psnr`, `ssim` and, but of luma alone, a perceptual distance that works offline, of those that there are."""
     known = image_measures()
-    return [name for name in (*SURE, DEFAULT_PERCEPTUAL) if name in known]
+    return [name for name in (SURE if luma else (*SURE, DEFAULT_PERCEPTUAL)) if name in known]
 
 
 def printed(measure: PairMeasure) -> str:

@@ -17,7 +17,8 @@ from ..data.decode import PARSERS, SIXTEEN_BIT, Raw, pixels_of
 
 PNG = b"\x89PNG\r\n\x1a\n"
 DEPTH_AT = 24  # of a PNG's header: bits a channel
-TIFF = (b"II*\0", b"MM\0*")
+BITS_PER_SAMPLE = 258  # a TIFF's tag
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ def levels_of(raw: Raw, name: str) -> Levels:
     deep = _sixteen_bit_grey(raw) if isinstance(raw, bytes) and _may_be_deep(raw) else None
     if deep is not None and deep.shape == pixels.shape[:2]:
         return Levels(np.repeat(deep[:, :, None], 3, axis=2), True)
-    cut = isinstance(raw, bytes) and raw.startswith(PNG) and raw[DEPTH_AT : DEPTH_AT + 1] == b"\x10"
-    return Levels(pixels, is_grey(pixels), cut)
+    return Levels(
+        pixels, is_grey(pixels), isinstance(raw, bytes) and _may_be_deep(raw) and _sixteen_bits(raw)
+    )
 
 
 def is_grey(pixels: NDArray[Any]) -> bool:
@@ -67,6 +69,17 @@ def is_grey(pixels: NDArray[Any]) -> bool:
 
 def _may_be_deep(raw: bytes) -> bool:
     return (raw.startswith(PNG) and raw[DEPTH_AT : DEPTH_AT + 1] == b"\x10") or raw.startswith(TIFF)
+
+
+def _sixteen_bits(raw: bytes) -> bool:
+    """Whether a channel of a PNG, or of a TIFF, has 16 bits."""
+    if raw.startswith(PNG):
+        return raw[DEPTH_AT : DEPTH_AT + 1] == b"\x10"
+    from PIL import Image
+
+    with Image.open(io.BytesIO(raw), formats=("TIFF",)) as image:
+        tags: Any = getattr(image, "tag_v2", {})
+        return 16 in tags.get(BITS_PER_SAMPLE, ())
 
 
 def _sixteen_bit_grey(raw: bytes) -> NDArray[np.uint16] | None:

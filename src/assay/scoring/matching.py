@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
+from unicodedata import normalize
 
 from ..data.names import shown
 from ..errors import DataError, UsageError
@@ -89,9 +90,9 @@ def matched(
 
 
 def stem_of(name: str) -> str:
-    """`dogs/0001.png` -> `dogs/0001`."""
-    path = PurePosixPath(name)
-    return str(path.with_suffix("")) if path.suffix else name
+    """`dogs/0001.png` -> `dogs/0001`; an accented letter is one character, as macOS and zip files disagree about."""
+    path = PurePosixPath(normalize("NFC", name))
+    return str(path.with_suffix("")) if path.suffix else str(path)
 
 
 def _by_stem(called: str, names: Sequence[str]) -> dict[str, int]:

@@ -47,6 +47,8 @@ def mean_of(
     if groups < 2 or not math.isfinite(error):
         error = low = high = math.nan
         method = "mean; one value has no spread" if groups < 2 else "mean; an infinite value has no spread"
+        if groups < 2 <= n:
+            notes = (Note("one cluster", "all pairs belong to one cluster, so there is no interval"),)
     else:
         reach = student_reach(level, groups - 1) * error
         low, high = mean - reach, mean + reach

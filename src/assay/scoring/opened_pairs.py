@@ -104,7 +104,15 @@ def _is_floating(given: Tensor | NDArray[Any]) -> bool:
 def _floating(given: Tensor | NDArray[Any], name: str, argument: str) -> Images:
     if 0 in given.shape:
         raise UsageError(f"{argument}: is empty: shape {tuple(given.shape)}, expected (N, C, H, W)")
-    tensor = given.detach().cpu() if isinstance(given, Tensor) else torch.from_numpy(given)
+    if given.shape[-1] in (1, 3, 4) and given.shape[1] not in (1, 2, 3, 4):
+        raise UsageError(
+            f"{argument}: floating-point images must be (N, C, H, W), and {tuple(given.shape)} looks like "
+            "(N, H, W, C); bring the channels forward with .transpose(0, 3, 1, 2), of a tensor .permute(0, 3, 1, 2)"
+        )
+    # torch knows no negative strides, which flipped arrays have
+    tensor = (
+        given.detach().cpu() if isinstance(given, Tensor) else torch.from_numpy(np.ascontiguousarray(given))
+    )
     for first in range(0, len(tensor), 64):  # NaN fails the comparison, too
         part = tensor[first : first + 64].float()
         beyond = ~((part >= -DIGITS) & (part <= 1 + DIGITS)).flatten(1).all(1)

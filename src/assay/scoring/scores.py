@@ -56,7 +56,8 @@ class Scores:
 
     def __getitem__(self, key: tuple[str, str]) -> Estimate:
         """The estimate of a candidate by a measure: ``found["restored", "psnr"]``."""
-        return self.comparison[key]
+        exact = self.estimates.get(key[0], {}).get(key[1])
+        return self.comparison[key] if exact is None else exact
 
     @property
     def estimates(self) -> dict[str, dict[str, Estimate]]:
@@ -105,11 +106,11 @@ class Scores:
         Raises:
             UsageError: a measure that was not scored.
         """
-        if name is None:
-            return next(iter(self.measures))
+        if name is None or name in self.measures:
+            return name or next(iter(self.measures))
         plain = name.strip().lower().replace("-", "_")
         for printed, measure in self.measures.items():
-            if name == printed or plain == measure.name:
+            if plain == measure.name:
                 return printed
         raise UsageError(f"by: {name} was not scored, but {', '.join(self.measures)}")
 

@@ -162,15 +162,16 @@ def _window(found: Scores, candidate: str, row: int, mapped: tuple[str, PairMeas
     if max(height, width) <= SIDE:
         return _Window(candidate, row, y, x, tuple(maps), (height, width), None)
     tall, wide = min(SIDE, height), min(SIDE, width)
-    means = avg_pool2d(difference.square()[None, None], (tall, wide), STEP)[0, 0]
+    down = avg_pool2d(difference.square()[None, None], (tall, 1), (STEP, 1))  # a box is two lines
+    means = avg_pool2d(down, (1, wide), (1, STEP))[0, 0]
     top, left = (STEP * int(k) for k in np.unravel_index(int(means.argmax()), means.shape))
     part = (slice(top, top + tall), slice(left, left + wide))
     return _Window(
         candidate,
         row,
-        y[:, part[0], part[1]],
-        x[:, part[0], part[1]],
-        tuple((name, values[part]) for name, values in maps),
+        y[:, part[0], part[1]].clone(),  # a view would keep the whole image until the page is made
+        x[:, part[0], part[1]].clone(),
+        tuple((name, values[part].clone()) for name, values in maps),
         (height, width),
         (top, left, tall, wide),
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...comparison import Row
-from ..numbers import decimals, shown, value_and_interval
+from ..numbers import shown, value_and_interval
+from ..scored_table import places_of
 from ..table import ARROWS
 from .decisions import decisions_section
 from .markup import Html, element, shortened, together
@@ -140,7 +141,9 @@ def _histogram(found: Scores, row: Row, scale: Scale) -> Html:
     ]
     at = scale.percent(row.estimate.value)
     mean = element("line", {"class": "mark", "x1": at, "x2": at, "y1": 0, "y2": TALL})
-    says = f"{row.candidate}: {values.min():.4g} to {values.max():.4g}, median {np.median(values):.4g}"
+    with np.errstate(invalid="ignore"):  # between infinities of both signs there is no median
+        median = float(np.median(values))
+    says = f"{row.candidate}: {values.min():.4g} to {values.max():.4g}, median {shown(median, None)}"
     return element(
         "div",
         {"class": "histogram"},
@@ -256,6 +259,5 @@ def _values(found: Scores, candidate: str, by: str) -> Html:
 
 def _digits(found: Scores, candidate: str, name: str, row: int) -> str:
     values = found.values[candidate][name]
-    spread = float(values.std())
-    places = decimals(-spread, spread)
+    places = places_of(values)
     return shown(float(values[row]), None if places is None else places + 1)
