@@ -290,7 +290,7 @@ def test_out_of_memory_is_no_bug(
 @pytest.mark.parametrize("path", ["/dev/full", "/dev/stdout"])
 def test_devices_are_not_written_over(path: str) -> None:
     """A file is written beside its place and renamed to it: as root that would replace the device."""
-    with pytest.raises(UsageError, match="--csv .*device or pipe"):
+    with pytest.raises(UsageError, match=r"--csv .*device or pipe"):
         writable_target(path, "--csv")
 
 
