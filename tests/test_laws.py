@@ -266,3 +266,17 @@ def test_an_exception_takes_a_law_out_and_nothing_else() -> None:
         return ignores_weights.function(y)
 
     assert set(laws.UNIVERSAL) - set(laws_of(excused)) == {laws.counts_are_copies}
+
+
+@measure(statistic=Moments, best="min", reference="this file")
+def lopsided(x: Moments, y: Moments):
+    """Sees where the origin is: 10,000 away its value is some 10^9."""
+    return (x.mean - 2 * y.mean).square().sum()
+
+
+@pytest.mark.parametrize("n,m,seed", [(8, 9, 32160), (8, 15, 0)])
+def test_rounding_far_from_the_origin_breaks_no_law(n, m, seed):
+    """Central differences there lose the digits by which the second derivative is judged."""
+    laws.second_derivative_is_right_or_refused(
+        lopsided, draw_inputs(lopsided, n=n, m=m, d=30, offset=10_000.0, scale=0.1, seed=seed)
+    )
