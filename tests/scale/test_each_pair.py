@@ -1,0 +1,52 @@
+"""A few pairs at a time give what all at once give, value and gradient, and no second derivative."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from assay.errors import UsageError
+from assay.scale import each_pair as module
+from assay.scale.each_pair import each_pair
+
+
+def function(x, y):
+    return (x.sin() * y.square()).mean((1, 2))
+
+
+@pytest.fixture(params=[1, 3, 7])
+def pairs_at_once(request, monkeypatch):
+    """How many pairs of 4 x 5 doubles a chunk holds."""
+    monkeypatch.setattr(module, "CHUNK_BYTES", {"cpu": request.param * 4 * 5 * 8})
+    return request.param
+
+
+@pytest.mark.parametrize("wanted", [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.usefixtures("pairs_at_once")
+def test_chunks_are_the_whole(normal, wanted):
+    x, y = (normal(7, 20).view(7, 4, 5).requires_grad_(w) for w in wanted)
+    values, whole = each_pair(function, x, y), function(x, y)
+    torch.testing.assert_close(values, whole, rtol=0, atol=1e-15)
+    slope = torch.arange(1.0, 8.0, dtype=values.dtype)
+    inputs = [t for t in (x, y) if t.requires_grad]
+    if inputs:
+        found = torch.autograd.grad(values, inputs, slope)
+        for a, b in zip(found, torch.autograd.grad(whole, inputs, slope), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("pairs_at_once", [2], indirect=True)
+@pytest.mark.usefixtures("pairs_at_once")
+def test_a_member_that_does_not_count_has_gradient_zero(normal):
+    x, y = (normal(7, 20).view(7, 4, 5).requires_grad_() for _ in range(2))
+    each_pair(lambda a, _b: a.mean((1, 2)), x, y).sum().backward()
+    assert not bool(y.grad.any()) and bool(x.grad.all())
+
+
+@pytest.mark.parametrize("pairs_at_once", [2], indirect=True)
+@pytest.mark.usefixtures("pairs_at_once")
+def test_a_second_derivative_is_refused(normal):
+    x, y = normal(7, 20).view(7, 4, 5).requires_grad_(), normal(7, 20).view(7, 4, 5)
+    (slope,) = torch.autograd.grad(each_pair(function, x, y).sum(), x, create_graph=True)
+    with pytest.raises(UsageError, match="no second derivative"):
+        slope.square().sum().backward()
