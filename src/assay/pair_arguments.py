@@ -118,6 +118,18 @@ def values_in_range(tensor: Tensor, name: str, domain: PairDomain, data_range: A
     )
 
 
+def unlike_numbers(tensors: Sequence[Tensor], values: Tensor) -> Tensor:
+    """The values (B,), NaN for pairs with a member that holds NaN or infinity.
+
+    Maxima, floors and masks would let some of them out as the best value: a network that has diverged must not.
+    """
+    for tensor in tensors:
+        if tensor.is_floating_point():
+            low, high = tensor.detach().flatten(1).aminmax(dim=1)
+            values = values + (0.0 * low + 0.0 * high).to(values.dtype)
+    return values
+
+
 def finite_pairs(rows: Tensor, name: str, verb: str) -> None:
     """Refuse NaN and infinity in (B, k), naming the first pairs."""
     bad = (~torch.isfinite(rows)).any(1).nonzero()[:, 0]

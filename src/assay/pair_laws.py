@@ -149,6 +149,22 @@ def narrow_precision_is_safe(measure: PairMeasure, inputs: PairInputs) -> None:
         )
 
 
+def nan_is_not_scored(measure: PairMeasure, inputs: PairInputs) -> None:
+    """An image or mask that holds NaN or infinity has the value NaN, and the other pairs keep theirs."""
+    if measure.domain not in ("images", "masks"):
+        return
+    whole = measure(*inputs.members)
+    for bad in (float("nan"), float("inf")):
+        broken = inputs.members[0].clone()
+        broken.flatten(1)[1, 0] = bad
+        values = measure(broken, *inputs.members[1:])
+        if not bool(values[1].isnan()):
+            raise LawBroken(
+                f"nan_is_not_scored: {measure.name} gives an image with {bad} the value {values[1]}"
+            )
+        _same("nan_is_not_scored", measure, values[2:], whole[2:])
+
+
 def map_has_places(measure: PairMeasure, inputs: PairInputs) -> None:
     """A map, where there is one: (B, H', W') finite, differentiable or not, and no larger than the image."""
     if measure.map_function is None:
@@ -271,6 +287,7 @@ PAIR_LAWS: tuple[Callable[..., None], ...] = (
     parts_merge_to_the_whole,
     float32_agrees,
     narrow_precision_is_safe,
+    nan_is_not_scored,
     map_has_places,
     stays_within_bounds,
     gradient_is_right,

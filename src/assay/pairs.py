@@ -21,6 +21,7 @@ from .pair_arguments import (
     cluster_numbers,
     finite_pairs,
     same_pairs,
+    unlike_numbers,
     values_in_range,
 )
 from .pair_estimate import estimate_of_mean, estimate_of_moments
@@ -148,7 +149,7 @@ class PairMeasure:
                 f"{self.name}: its function must return one value a pair, shape ({len(tensors[0])},), "
                 f"not {tuple(values.shape)}"
             )
-        return values
+        return values if self.domain not in ("images", "masks") else unlike_numbers(tensors, values)
 
     def map(self, *members: Any, **options: Any) -> Tensor:
         """Where in each image the value comes from, (B, H', W').

@@ -11,8 +11,9 @@ from torch import Tensor
 from ...errors import UsageError
 from ...pair_laws import value_on_equal
 from ...pairs import pair_measure
+from ..root import root
 from .draw import draw_depths
-from .measured import known_places, logarithmic_error, mean_over, positive, safe_root
+from .measured import known_places, logarithmic_error, mean_over, positive
 
 Of = Literal["depth", "log"]
 
@@ -95,7 +96,7 @@ def depth_rmse(
         error = logarithmic_error(prediction, target, known)
     else:
         error = torch.where(known, prediction - target, 0.0)
-    return safe_root(mean_over(error.square(), known))
+    return root(mean_over(error.square(), known))
 
 
 @pair_measure(

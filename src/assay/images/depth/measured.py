@@ -44,9 +44,3 @@ def mean_over(errors: Tensor, known: Tensor) -> Tensor:
     number = known.flatten(1).sum(1)
     mean = errors.flatten(1).sum(1) / number.clamp(min=1)
     return torch.where(number > 0, mean, math.nan)
-
-
-def safe_root(squares: Tensor) -> Tensor:
-    """The square root; at 0 its gradient is zero."""
-    some = squares != 0
-    return torch.where(some, torch.where(some, squares, 1.0).sqrt(), 0.0)

@@ -10,8 +10,9 @@ from torch import Tensor
 from ...errors import UsageError
 from ...pair_laws import value_on_equal
 from ...pairs import pair_measure
+from ..root import root
 from .draw import draw_depths
-from .measured import known_places, logarithmic_error, mean_over, safe_root
+from .measured import known_places, logarithmic_error, mean_over
 
 
 @pair_measure(
@@ -75,4 +76,4 @@ def silog(
     mean = mean_over(error, known)
     # squares of what is left without the mean: a difference of two large numbers would lose a small spread
     spread = mean_over(torch.where(known, error - mean[:, None, None, None], 0.0).square(), known)
-    return scale * safe_root(spread + (1.0 - variance_focus) * mean.square())
+    return scale * root(spread + (1.0 - variance_focus) * mean.square())

@@ -11,8 +11,8 @@ from ...errors import UsageError
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
 from ..data_range import positive_range
+from ..root import root
 from .half_plane import column_counts, power
-from .root import root
 
 Window = Literal["hann", "none"]
 

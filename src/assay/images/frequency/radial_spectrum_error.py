@@ -13,8 +13,8 @@ from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
 from ..data_range import positive_range
 from ..option_values import is_number
+from ..root import root
 from .radial_spectrum import radial_spectrum, ring_sizes
-from .root import root
 
 Scale = Literal["log", "linear"]
 

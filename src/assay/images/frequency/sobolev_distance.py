@@ -13,8 +13,8 @@ from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
 from ..cosine_transform import cosine_transform
 from ..option_values import is_number, true_or_false
+from ..root import root
 from .half_plane import column_counts, power
-from .root import root
 
 Boundary = Literal["periodic", "reflecting"]
 
