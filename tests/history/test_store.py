@@ -79,6 +79,40 @@ def test_eight_processes_write_at_once_and_lose_nothing(tmp_path: Path) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("gap", range(5))
+def test_a_file_that_another_process_begins_meanwhile_is_no_strangers(tmp_path: Path, gap: int) -> None:
+    """Whichever two reads the other one's commit falls between, what is read is the file before or after it."""
+    path = tmp_path / "history.sqlite"
+    tried = []
+
+    def the_other_begins_it() -> None:
+        other = sqlite3.connect(path, timeout=0, isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            schema.migrate(other, 0)
+            other.execute("COMMIT")
+            tried.append("done")
+        except sqlite3.OperationalError:  # it waits, with more patience than here
+            tried.append("waits")
+        finally:
+            other.close()
+
+    class Watched(sqlite3.Connection):
+        statements = 0
+
+        def execute(self, *given: str) -> sqlite3.Cursor:  # type: ignore[override]
+            if self.statements == gap:
+                the_other_begins_it()
+            self.statements += 1
+            return super().execute(*given)
+
+    connection = sqlite3.connect(path, factory=Watched, isolation_level=None)
+    assert schema.version_of(connection) in (0, schema.newest())
+    assert not connection.in_transaction
+    assert len(tried) == 1
+    connection.close()
+
+
 def test_a_run_says_what_was_compared_how_and_when(history: History) -> None:
     found = compared(0.5)
     run = history.run("last")

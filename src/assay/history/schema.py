@@ -8,7 +8,8 @@ change of the tables is a step more, never a change of a step.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 
 APPLICATION = 0x41535359  # "ASSY"
@@ -81,12 +82,29 @@ def version_of(connection: sqlite3.Connection) -> int:
     Raises:
         sqlite3.DatabaseError: the file is no database, or one of another program.
     """
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    # one snapshot: between two reads by themselves another process may commit the tables, and the file would look
+    # like a stranger's
+    with _snapshot(connection):
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
     if application != APPLICATION and (tables or version):
         raise sqlite3.DatabaseError("it is a database of another program")
     return version
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """All reads see one state of the file: those of the transaction that is open, or of one around these."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(sqlite3.Error):  # a file that is no database has ended it already
+            connection.execute("ROLLBACK")
 
 
 def newest() -> int:
