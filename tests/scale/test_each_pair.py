@@ -1,4 +1,4 @@
-"""A few pairs at a time give what all at once give, value and gradient, and no second derivative."""
+"""A few pairs at a time give what all at once give, value, gradient and second derivative."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from assay.errors import UsageError
 from assay.scale import each_pair as module
 from assay.scale.each_pair import each_pair
+from assay.scale.first_derivative import differentiable_once
 
 
 def function(x, y):
@@ -43,10 +44,47 @@ def test_a_member_that_does_not_count_has_gradient_zero(normal):
     assert not bool(y.grad.any()) and bool(x.grad.all())
 
 
+@pytest.mark.parametrize("wanted", [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("pairs_at_once", [2], indirect=True)
 @pytest.mark.usefixtures("pairs_at_once")
-def test_a_second_derivative_is_refused(normal):
+def test_a_second_derivative_is_that_of_the_whole(normal, wanted):
+    """By the members and by the cotangent, through a function that is curved in both members."""
+    x, y = (normal(7, 20).view(7, 4, 5).requires_grad_(w) for w in wanted)
+    slope = torch.arange(1.0, 8.0, dtype=x.dtype).requires_grad_()
+    inputs = [t for t in (x, y) if t.requires_grad]
+
+    def curvatures(values):
+        first = torch.autograd.grad(values, inputs, slope, create_graph=True)
+        return torch.autograd.grad(sum(g.pow(3).sum() for g in first), [*inputs, slope])
+
+    found, whole = curvatures(each_pair(function, x, y)), curvatures(function(x, y))
+    for a, b in zip(found, whole, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-14)
+        assert bool(b.any())
+
+
+@pytest.mark.parametrize("pairs_at_once", [2], indirect=True)
+@pytest.mark.usefixtures("pairs_at_once")
+def test_a_second_derivative_of_one_tensor_given_twice(normal):
+    x = normal(7, 20).view(7, 4, 5).requires_grad_()
+
+    def curvature(values):
+        (first,) = torch.autograd.grad(values.sum(), x, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), x)[0]
+
+    torch.testing.assert_close(
+        curvature(each_pair(function, x, x)), curvature(function(x, x)), rtol=0, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("pairs_at_once", [2], indirect=True)
+@pytest.mark.usefixtures("pairs_at_once")
+def test_a_function_that_refuses_a_second_derivative_refuses_it_here(normal):
     x, y = normal(7, 20).view(7, 4, 5).requires_grad_(), normal(7, 20).view(7, 4, 5)
-    (slope,) = torch.autograd.grad(each_pair(function, x, y).sum(), x, create_graph=True)
-    with pytest.raises(UsageError, match="no second derivative"):
+
+    def once(x, y):
+        return differentiable_once(function(x, y), "this function")
+
+    (slope,) = torch.autograd.grad(each_pair(once, x, y).sum(), x, create_graph=True)
+    with pytest.raises(UsageError, match="this function has no second derivative"):
         slope.square().sum().backward()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .first_derivative import first_derivative_only
+from .first_derivative import differentiable_again
 
 # of one member: on a processor what stays in its cache, on a device what keeps it busy
 CHUNK_BYTES = {"cpu": 1 << 20}
@@ -19,7 +19,8 @@ def each_pair(function: Callable[..., Tensor], *members: Tensor) -> Tensor:
     """function(*members), (B,), a few pairs at a time; entry i must depend on pair i alone.
 
     A pair's gradient is known as soon as its value is, up to the factor that comes from behind: it is computed in the
-    forward pass, while the pair's intermediates are at hand, and nothing but the gradient itself is kept.
+    forward pass, while the pair's intermediates are at hand, and nothing but the gradient itself is kept. A gradient
+    that is to be differentiated again is computed anew, of all pairs at once.
 
     Args:
         function: (b, ...) tensors -> (b,) values, differentiable; it must not depend on other tensors with gradient.
@@ -56,14 +57,17 @@ class _EachPair(torch.autograd.Function):
             for slope, part in zip(slopes, found, strict=True):
                 slope[rows] = 0.0 if part is None else part
             values.append(value.detach())
-        # the members too: what a second derivative is refused by
+        # the members too, of which a second derivative takes the function again
         ctx.save_for_backward(*members, *slopes)
-        ctx.wanted, ctx.count = wanted, len(members)
+        ctx.function, ctx.wanted, ctx.count = function, wanted, len(members)
         return torch.cat(values)
 
     @staticmethod
-    @first_derivative_only("a value a pair over more pairs than are worked at once")
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        members = ctx.saved_tensors[: ctx.count]
+        if torch.is_grad_enabled():
+            wanted = [k in ctx.wanted for k in range(ctx.count)]
+            return None, None, *differentiable_again(ctx.function, members, wanted, slope)
         out: list[Tensor | None] = [None] * ctx.count
         for k, own in zip(ctx.wanted, ctx.saved_tensors[ctx.count :], strict=True):
             out[k] = own * slope.reshape(-1, *[1] * (own.ndim - 1))

@@ -1,4 +1,4 @@
-"""Gradients that say so when they are differentiated again, where they cannot be.
+"""Gradients that are differentiated again where they can be, and say so where they cannot.
 
 PyTorch's `once_differentiable` says so only where the cotangent has a graph of its own; behind a plain sum a second
 derivative would be taken for zero without a word.
@@ -6,7 +6,7 @@ derivative would be taken for zero without a word.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
+from .precision import full_precision
 
 Backward = Callable[..., Any]
 
@@ -45,6 +46,28 @@ def first_derivative_only(what: str) -> Callable[[Backward], Backward]:
         return once
 
     return decorate
+
+
+def differentiable_again(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], wanted: Sequence[bool], slope: Tensor
+) -> tuple[Tensor | None, ...]:
+    """The gradient of function(*inputs) from plain operations: what a hand-written one is where it gets a graph.
+
+    Args:
+        function: what the hand-written gradient belongs to, in operations that PyTorch can differentiate twice.
+        inputs: as they were saved, with the graphs they have.
+        wanted: for each input, whether its gradient is asked for; None comes for the others.
+        slope: the cotangent, of the function's shape.
+
+    Complexity: the function's own graph, which is kept as long as the gradient is.
+    """
+    with full_precision(slope.device):  # a backward pass may be called from within autocast
+        # leaves of this gradient: a member that is both inputs has one gradient for each
+        own = [z.view_as(z) if w else z for z, w in zip(inputs, wanted, strict=True)]
+        leaves = [z for z, w in zip(own, wanted, strict=True) if w]
+        found = torch.autograd.grad(function(*own), leaves, slope, create_graph=True, allow_unused=True)
+    each = iter(found)
+    return tuple(next(each) if w else None for w in wanted)
 
 
 def differentiable_once(value: Tensor, what: str) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...scale.first_derivative import first_derivative_only
+from ...scale.first_derivative import differentiable_again
 from ...scale.separable import window_spread, windowed
 from .ssim_conventions import Window
 
@@ -43,7 +43,8 @@ def mean_similarity(x: Tensor, y: Tensor, window: Window, data_range: float, *, 
     """The mean over windows of contrast-structure, with `luminance` times luminance, for each channel: (B, C).
 
     A channel's gradient is known up to one factor as soon as its value is: it is computed beside the value, from the
-    same local maps, and nothing but the gradient itself is kept.
+    same local maps, and nothing but the gradient itself is kept. A gradient that is to be differentiated again is
+    computed anew, in plain operations.
 
     Args:
         x, y: (B, C, H, W) at the size of the convention.
@@ -55,10 +56,14 @@ def mean_similarity(x: Tensor, y: Tensor, window: Window, data_range: float, *, 
     maps and of the gradients.
     """
     if torch.compiler.is_compiling():
-        bright, contrast = local_terms(x, y, window, data_range)
-        return (bright * contrast if luminance else contrast).mean((2, 3))
+        return _plain(x, y, window, data_range, luminance)
     value: Tensor = _MeanSimilarity.apply(x, y, window, data_range, luminance)  # type: ignore[no-untyped-call]
     return value
+
+
+def _plain(x: Tensor, y: Tensor, window: Window, data_range: float, luminance: bool) -> Tensor:
+    bright, contrast = local_terms(x, y, window, data_range)
+    return (bright * contrast if luminance else contrast).mean((2, 3))
 
 
 def _constants(window: Window, data_range: float) -> tuple[float, float]:
@@ -81,13 +86,20 @@ class _MeanSimilarity(torch.autograd.Function):
             rows = slice(start, start + size)
             parts = [None if s is None else s[rows] for s in slopes]
             values[rows] = _some(planes_x[rows], planes_y[rows], window, data_range, luminance, parts)
-        # the images too: what a second derivative is refused by
+        # the images too, of which a second derivative takes the plain operations
         ctx.save_for_backward(x, y, *(s.view_as(x) for s in slopes if s is not None))
+        ctx.options = window, data_range, luminance
         return values.view(x.shape[:2])
 
     @staticmethod
-    @first_derivative_only("structural similarity")
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+
+            def plain(x: Tensor, y: Tensor) -> Tensor:
+                return _plain(x, y, *ctx.options)
+
+            images, asked = ctx.saved_tensors[:2], ctx.needs_input_grad[:2]
+            return *differentiable_again(plain, images, asked, slope), None, None, None
         kept = iter(ctx.saved_tensors[2:])
         wanted = ctx.needs_input_grad[:2]
         return *(next(kept) * slope[..., None, None] if w else None for w in wanted), None, None, None

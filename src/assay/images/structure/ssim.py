@@ -59,7 +59,7 @@ def ssim(x: Tensor, y: Tensor, *, data_range: float = 1.0, convention: SsimConve
         UsageError: images smaller than the window, a data range that is not above zero, an unknown convention.
 
     Complexity: O(B C H W) time and, beyond images and gradients, the memory of a few channels. The gradient is computed
-    beside the value; there is no second derivative.
+    beside the value; with create_graph=True it is computed anew, with the memory of the whole batch's local maps.
 
     FAQ:
         *In which colour space?* Each channel by itself, then the mean. The original measures brightness only: give it
