@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from . import images
 from .checks import nearest_name
 from .errors import UsageError
+from .measure_by_name import usual_name
 from .pair_metric import PairObjective
 from .pairs import PairMeasure
 from .weighting import BalancedGradients, FixedWeights, LossKind, UncertaintyWeights, checked_weights
@@ -28,6 +29,9 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "mse": "mean_squared_error",
     }
 )
+
+# what the state holds of a part that has a state, before its name
+OBJECTIVE = "objective_"
 
 
 def total(
@@ -56,18 +60,23 @@ def total(
             are regressions (squared and absolute errors).
 
     Returns:
-        A module: called with the members, it gives the loss, a scalar. What it has learned or averaged is in its state
-        dict, by the order of the parts; fixed weights are not. `combine` takes losses that were computed elsewhere.
+        A module: called with the members, or with losses by name that were computed elsewhere, it gives the loss, a
+        scalar. What it has learned or averaged is in its state dict, by the names of the parts, whatever their order;
+        fixed weights are not.
 
     Raises:
-        UsageError: an unknown measure, weighting or kind, a weight that is not above 0, "uncertainty" over a measure
-            that is not bounded in its best direction (psnr), a measure without a gradient.
+        UsageError: an unknown measure, weighting or kind, a name with a dot, a weight that is not above 0,
+            "uncertainty" over a measure that is not bounded in its best direction (psnr), a measure without a gradient.
 
     Complexity: its parts'; "gradients" runs each part's backward pass to the image twice.
 
     FAQ:
         *Higher is better?* A measure whose best is the maximum enters as what it lacks of its upper bound, 1 - ssim;
         psnr, which has none, as minus its value. The log shows the measures' own values.
+
+        *Several processes?* The parameters of "uncertainty" need their gradients averaged like any others: wrap the
+        module in `DistributedDataParallel` and call the wrapper. "gradients" averages over all processes by itself, and
+        has no parameters to wrap. The log of each process is of its own losses.
     """
     if weighting not in get_args(Weighting):
         raise UsageError(
@@ -80,8 +89,14 @@ def total(
             raise UsageError(
                 f"parts: {name!r} cannot name a part: the log has 'total' and 'weight/NAME' of its own; rename it"
             )
+        if "." in name:
+            raise UsageError(
+                f"parts: {name!r} cannot name a part: a dot divides the names of a state dict; rename it"
+            )
     made = {name: _part(name, given) for name, given in parts.items()}
-    weights = checked_weights(list(parts), [g[1] if isinstance(g, tuple) else g for g in parts.values()])
+    weights = checked_weights({name: g[1] if isinstance(g, tuple) else g for name, g in parts.items()})
+    if not isinstance(kinds, Mapping):
+        raise UsageError(f"kinds: expected a kind by name, {{'classes': 'classification'}}, got {kinds!r}")
     if kinds and weighting != "uncertainty":
         raise UsageError(
             f"kinds: only weighting='uncertainty' tells kinds of losses apart, got weighting={weighting!r}"
@@ -101,7 +116,7 @@ def total(
                     f"weighting: 'uncertainty' needs losses above 0; {name} is not bounded in its best direction (of "
                     "psnr, minimise the squared error in its place)"
                 )
-        how = UncertaintyWeights(weights, [kinds.get(name, "regression") for name in made])
+        how = UncertaintyWeights(weights, {name: kinds.get(name, "regression") for name in made})
     else:
         how = FixedWeights(weights) if weighting == "fixed" else BalancedGradients(weights)
     return Total(made, how)
@@ -112,16 +127,48 @@ class Total(nn.Module):
 
     def __init__(self, parts: Mapping[str, nn.Module], weighting: nn.Module) -> None:
         super().__init__()
-        # a module's name in a ModuleDict may hold no dot
         self.names = tuple(parts)
-        self.objectives = nn.ModuleList(parts.values())
+        # an optimiser knows its parameters by their order, and that is not to depend on the order of the parts
+        for name in sorted(parts):
+            self.add_module(OBJECTIVE + name, parts[name])
         self.weighting = weighting
         self._values: tuple[Tensor, ...] = ()
+        self._weights: Tensor | None = None
 
-    def forward(self, *members: Tensor) -> Tensor:
-        """The loss of (generated or restored, target, ...), a scalar."""
+    def forward(self, *given: Tensor | Mapping[str, Tensor], shared: Tensor | None = None) -> Tensor:
+        """The loss, a scalar.
+
+        Args:
+            given: the members (generated or restored, target, ...); or one mapping, a scalar loss a part that was
+                computed elsewhere (tasks with inputs of their own), to be minimised, by the parts' names.
+            shared: of "gradients" and losses computed elsewhere: what all of them depend on.
+
+        Raises:
+            UsageError: losses of other names than the parts', or what is no scalar; `shared` beside members.
+        """
+        if len(given) == 1 and isinstance(given[0], Mapping):
+            losses = _ordered(given[0], self.names)
+            return self._together(losses, losses, shared)
+        if shared is not None:
+            raise UsageError(
+                "shared: with members it is the first of them; only losses computed elsewhere need it said"
+            )
+        return self._of_members(given)
+
+    def log(self) -> dict[str, float]:
+        """What the last call found: total, each part's own value and its weight then; waits for a GPU."""
+        weights = self.weighting.weights() if self._weights is None else self._weights  # type: ignore[operator]
+        found = dict(zip(("total", *self.names), self._values, strict=False))
+        found.update({f"weight/{name}": w for name, w in zip(self.names, weights, strict=True)})
+        return {name: float(value) for name, value in found.items()}
+
+    def extra_repr(self) -> str:
+        return ", ".join(self.names)
+
+    def _of_members(self, members: Any) -> Tensor:
         values, losses = [], []
-        for objective in self.objectives:
+        for name in self.names:
+            objective = self.get_submodule(OBJECTIVE + name)
             if not isinstance(objective, PairObjective):
                 values.append(objective(*members))
                 losses.append(values[-1])
@@ -131,33 +178,6 @@ class Total(nn.Module):
             losses.append(_loss(objective.measure, value))
         return self._together(values, losses, members[0] if members else None)
 
-    def combine(self, losses: Mapping[str, Tensor], *, shared: Tensor | None = None) -> Tensor:
-        """The loss from one scalar a part, computed elsewhere (tasks with inputs of their own).
-
-        Args:
-            losses: by the parts' names, to be minimised.
-            shared: of "gradients": what all of them depend on.
-
-        Raises:
-            UsageError: other names than the parts', or what is no scalar.
-        """
-        if set(losses) != set(self.names):
-            raise UsageError(
-                f"losses: expected the parts {', '.join(self.names)}, got {', '.join(losses) or 'none'}"
-            )
-        given = [losses[name] for name in self.names]
-        return self._together(given, given, shared)
-
-    def log(self) -> dict[str, float]:
-        """What the last call found: total, each part's own value, and each part's weight; waits for a GPU."""
-        weights = self.weighting.weights()  # type: ignore[operator]
-        found = dict(zip(("total", *self.names), self._values, strict=False))
-        found.update({f"weight/{name}": w for name, w in zip(self.names, weights, strict=True)})
-        return {name: float(value) for name, value in found.items()}
-
-    def extra_repr(self) -> str:
-        return ", ".join(self.names)
-
     def _together(self, values: list[Tensor], losses: list[Tensor], shared: Tensor | None) -> Tensor:
         for name, loss in zip(self.names, losses, strict=True):
             if not isinstance(loss, Tensor) or loss.ndim != 0:
@@ -166,7 +186,17 @@ class Total(nn.Module):
         wide = torch.float64 if any(loss.dtype == torch.float64 for loss in losses) else torch.float32
         found: Tensor = self.weighting([loss.to(wide) for loss in losses], shared)
         self._values = (found.detach(), *(v.detach() for v in values))
+        # of this call: an optimiser's step may come before the log
+        self._weights = self.weighting.weights()  # type: ignore[operator]
         return found
+
+
+def _ordered(losses: Mapping[str, Tensor], names: tuple[str, ...]) -> list[Tensor]:
+    if set(losses) != set(names):
+        raise UsageError(
+            f"losses: expected the parts {', '.join(names)}, got {', '.join(map(str, losses)) or 'none'}"
+        )
+    return [losses[name] for name in names]
 
 
 class _Function(nn.Module):
@@ -187,13 +217,15 @@ def _part(name: str, given: Any) -> nn.Module:
         if not isinstance(found, PairMeasure):
             known = sorted(n for n in (*images.__all__, *ALIASES) if _is_image_pair(n))
             raise UsageError(
-                f"parts: {name!r} is no measure of assay.images{nearest_name(name, known)}; give {name!r}: "
+                f"parts: {name!r} is no measure of assay.images{nearest_name(usual_name(name), known)}; give {name!r}: "
                 "(objective, weight) for one of your own"
             )
         return found.objective()
     if len(given) != 2 or not (isinstance(given[0], (PairMeasure, nn.Module)) or callable(given[0])):
         raise UsageError(f"parts: {name}: expected a weight or (objective, weight), got {given!r}")
     what = given[0]
+    if isinstance(what, type):
+        raise UsageError(f"parts: {name}: {what.__name__} is a class; give one made of it, {what.__name__}()")
     if isinstance(what, PairMeasure):
         return what.objective()
     return what if isinstance(what, nn.Module) else _Function(what)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, Literal
 
@@ -15,15 +15,18 @@ from .errors import UsageError
 
 LossKind = Literal["regression", "classification"]
 
+# what the state holds of each part, before its name
+LOG_VARIANCE, SQUARE, SEEN = "log_variance_", "square_", "seen_"
+
 
 class FixedWeights(nn.Module):
     """sum_i c_i L_i."""
 
     given: Tensor
 
-    def __init__(self, weights: Sequence[float]) -> None:
+    def __init__(self, weights: Mapping[str, float]) -> None:
         super().__init__()
-        self.register_buffer("given", torch.tensor(weights), persistent=False)
+        self.register_buffer("given", torch.tensor(list(weights.values())), persistent=False)
 
     def forward(self, losses: Sequence[Tensor], shared: Tensor | None) -> Tensor:
         found = torch.stack(list(losses))
@@ -47,16 +50,26 @@ class UncertaintyWeights(nn.Module):
 
     factors: Tensor
 
-    def __init__(self, weights: Sequence[float], kinds: Sequence[LossKind], floor: float = -10.0) -> None:
+    def __init__(
+        self, weights: Mapping[str, float], kinds: Mapping[str, LossKind], floor: float = -10.0
+    ) -> None:
         super().__init__()
-        factors = torch.tensor([{"regression": 0.5, "classification": 1.0}[kind] for kind in kinds])
-        self.floor = floor
-        self.register_buffer("factors", factors, persistent=False)
-        self.log_variances = nn.Parameter((factors / torch.tensor(weights)).log().clamp_min(floor))
+        factors = {name: {"regression": 0.5, "classification": 1.0}[kinds[name]] for name in weights}
+        self.names, self.floor = tuple(weights), floor
+        self.register_buffer("factors", torch.tensor(list(factors.values())), persistent=False)
+        # an optimiser knows its parameters by their order, and that is not to depend on the order of the parts
+        for name in sorted(weights):
+            start = max(math.log(factors[name] / weights[name]), floor)
+            # of one entry: a scalar cannot be sharded
+            self.register_parameter(LOG_VARIANCE + name, nn.Parameter(torch.tensor([start])))
+
+    def log_variances(self) -> Tensor:
+        """v, (T,)."""
+        return torch.cat([self.get_parameter(LOG_VARIANCE + name) for name in self.names])
 
     def forward(self, losses: Sequence[Tensor], shared: Tensor | None) -> Tensor:
         found = torch.stack(list(losses))
-        given = self.log_variances.to(found)
+        given = self.log_variances().to(found)
         v = given.clamp_min(self.floor)
         weighed = self.factors.to(found) * torch.exp(-v) * found
         # an optimiser steps over the floor: without what pulls v up again it would stay there
@@ -66,7 +79,7 @@ class UncertaintyWeights(nn.Module):
 
     def weights(self) -> Tensor:
         """What each loss is multiplied by now, (T,)."""
-        return self.factors * torch.exp(-self.log_variances.detach().clamp_min(self.floor))
+        return self.factors * torch.exp(-self.log_variances().detach().clamp_min(self.floor))
 
 
 class BalancedGradients(nn.Module):
@@ -77,22 +90,23 @@ class BalancedGradients(nn.Module):
 
     so that the first loss keeps its own weight and the others their share of its gradient; norms are averages over the
     past steps (bias-corrected, of all processes), and no ratio goes beyond `limit`. With one step's norms and two
-    losses this is the adaptive weight of Esser, Rombach and Ommer 2021, arXiv:2012.09841, equation 7.
+    losses this is the adaptive weight of Esser, Rombach and Ommer 2021, arXiv:2012.09841, equation 7. A loss that has
+    not pulled yet keeps its own weight, and so do all where the first one has not: there is nothing to compare with.
 
     Costs one more backward pass from each loss to the shared tensor at a step, while training. A step whose gradients
     are not finite does not count.
     """
 
     given: Tensor
-    squares: Tensor
-    seen: Tensor
 
-    def __init__(self, weights: Sequence[float], decay: float = 0.9, limit: float = 1e4) -> None:
+    def __init__(self, weights: Mapping[str, float], decay: float = 0.9, limit: float = 1e4) -> None:
         super().__init__()
-        self.decay, self.limit = decay, limit
-        self.register_buffer("given", torch.tensor(weights), persistent=False)
-        self.register_buffer("squares", torch.zeros(len(weights)))
-        self.register_buffer("seen", torch.zeros(()))
+        self.names, self.decay, self.limit = tuple(weights), decay, limit
+        self.register_buffer("given", torch.tensor(list(weights.values())), persistent=False)
+        for name in weights:
+            self.register_buffer(SQUARE + name, torch.zeros(()))
+            # of each part: one that is added to a training that goes on begins its own mean
+            self.register_buffer(SEEN + name, torch.zeros(()))
 
     def forward(self, losses: Sequence[Tensor], shared: Tensor | None) -> Tensor:
         found = torch.stack(list(losses))
@@ -102,10 +116,14 @@ class BalancedGradients(nn.Module):
 
     def weights(self) -> Tensor:
         """What each loss is multiplied by now, (T,); the given weights before the first step."""
-        norms = self.squares.sqrt()
-        # a loss that does not pull at all: whatever its weight, nothing comes of it
-        ratios = torch.where(norms > 0, norms[0] / norms.clamp_min(torch.finfo(norms.dtype).tiny), 1.0)
-        return torch.where(self.seen > 0, self.given * ratios.clamp_max(self.limit), self.given)
+        norms = self.kept(SQUARE).sqrt()
+        ratios = norms[0] / norms.clamp_min(torch.finfo(norms.dtype).tiny)
+        known = (norms > 0) & (norms[0] > 0)
+        return self.given * torch.where(known, ratios.clamp_max(self.limit), 1.0)
+
+    def kept(self, what: str) -> Tensor:
+        """The parts' mean squared norms of gradients, or the steps that they are of, (T,)."""
+        return torch.stack([self.get_buffer(what + name) for name in self.names])
 
     @torch.no_grad()
     def _look(self, losses: Sequence[Tensor], shared: Tensor | None) -> None:
@@ -113,7 +131,7 @@ class BalancedGradients(nn.Module):
         if shared is None or not shared.requires_grad:
             raise UsageError(
                 "balanced gradients need the tensor the losses share, with a gradient: the generated images, or the "
-                "representation given as combine(..., shared=...); got one without"
+                "representation given as shared=...; got one without"
             )
         if shared.dtype == torch.float16:
             raise UsageError(
@@ -126,30 +144,36 @@ class BalancedGradients(nn.Module):
             if loss.requires_grad:
                 (slope,) = torch.autograd.grad(loss, shared, retain_graph=True, allow_unused=True)
             squares.append(loss.new_zeros(()) if slope is None else slope.float().square().sum())
-        now = torch.stack([each.to(self.squares) for each in squares])
+        # where the losses are: this module may have stayed on another device than the processes talk through
+        now = torch.stack([each.float() for each in squares])
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             dist.all_reduce(now)
             now = now / dist.get_world_size()
+        squared, seen = self.kept(SQUARE), self.kept(SEEN)
+        now = now.to(squared)
         # one step of NaN, or of infinity as loss scaling meets it, would stay in the mean for good
         sane = now.isfinite().all()
-        self.seen += sane
+        seen = seen + sane
         # the running mean of the first steps, then of the last 1 / (1 - decay)
-        share = (1 / self.seen).clamp_min(1 - self.decay)
-        self.squares.copy_(torch.where(sane, self.squares + share * (now - self.squares), self.squares))
+        share = (1 / seen).clamp_min(1 - self.decay)
+        squared = torch.where(sane, squared + share * (now - squared), squared)
+        for name, square, steps in zip(self.names, squared, seen, strict=True):
+            self.get_buffer(SQUARE + name).copy_(square)
+            self.get_buffer(SEEN + name).copy_(steps)
 
 
-def checked_weights(names: Sequence[str], weights: Sequence[Any]) -> list[float]:
-    """Weights as numbers above 0.
+def checked_weights(given: Mapping[str, Any]) -> dict[str, float]:
+    """Weights by name as numbers above 0.
 
     Raises:
         UsageError: no part, or a weight that is not a number above 0, by name.
     """
-    if not names:
+    if not given:
         raise UsageError("parts: expected at least one, such as {'l1': 1.0, 'ssim': 0.5}; got none")
-    for name, weight in zip(names, weights, strict=True):
+    for name, weight in given.items():
         number = isinstance(weight, Real) and not isinstance(weight, bool)
         if not (number and math.isfinite(weight) and weight > 0):
             raise UsageError(
                 f"parts: {name}: expected a weight above 0, got {weight!r}; leave out what counts nothing"
             )
-    return [float(weight) for weight in weights]
+    return {name: float(weight) for name, weight in given.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -168,3 +169,45 @@ def test_a_move_in_inference_mode_leaves_weights_that_can_be_trained_through(net
 def test_a_deviation_without_a_mean_is_refused(network):
     with pytest.raises(UsageError, match="does nothing without a mean"):
         layers_of(network, ["0"], deviation=(0.5, 0.5, 0.5))
+
+
+class Watched(nn.Module):
+    """The identity, which looks about while a pass is under way."""
+
+    look: Callable[[], None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        Watched.look()
+        return x
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_pass_in_another_precision_leaves_the_weights_to_other_threads(network, dtype):
+    """Exchanged in place they would be there for a pass of another thread, and two of these could leave them there."""
+    layers = layers_of(nn.Sequential(*network[:1], Watched(), *network[1:]), ["0", "4"])
+    x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    before = [p.clone() for p in layers.parameters()]
+    Watched.look = lambda: None
+    expected, seen = layers(x), []
+
+    def look():
+        Watched.look = lambda: None
+        seen.append([p.dtype for p in layers.parameters()])
+        with ThreadPoolExecutor(1) as another:
+            seen.append(another.submit(layers, x).result())
+
+    Watched.look = look
+    maps = layers(x.to(dtype))
+    assert seen[0] == [torch.float32] * 4 and maps[1].dtype == dtype
+    for a, b in zip(expected, seen[1], strict=True):
+        assert torch.equal(a, b)
+    assert all(torch.equal(a, b) for a, b in zip(before, layers.parameters(), strict=True))
+
+
+def test_of_a_compiled_network_the_layers_are_taken_that_it_was_made_of(network):
+    x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    compiled = torch.compile(network, backend="eager")
+    for found, expected in zip(
+        layers_of(compiled, ["1", "4"])(x), layers_of(network, ["1", "4"])(x), strict=True
+    ):
+        assert torch.equal(found, expected)

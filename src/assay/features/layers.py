@@ -83,11 +83,18 @@ class Layers(nn.Module):
 
     def _run(self, images: Tensor) -> None:
         state = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
-        if all(value.dtype == images.dtype for value in state.values() if value.is_floating_point()):
+        narrow = {k: v for k, v in state.items() if v.is_floating_point() and v.dtype != images.dtype}
+        if not narrow:
             self.network(images)
             return
-        cast = {k: v.to(images.dtype) if v.is_floating_point() else v for k, v in state.items()}
-        functional_call(self.network, cast, (images,))
+        cast = {k: v.to(images.dtype) for k, v in narrow.items()}
+        if torch.compiler.is_compiling():
+            functional_call(self.network, cast, (images,))
+            return
+        # the modules again around cast weights: exchanged in place, they would be there for other threads' calls too
+        memo: dict[int, Any] = {id(v): cast.get(k, v) for k, v in state.items()}
+        memo[id(self._found)] = self._found
+        copy.deepcopy(self.network, memo)(images)
 
     def _check(self, images: Tensor) -> None:
         if images.ndim != 4 or (self.mean is not None and images.shape[1] != 3):
@@ -113,6 +120,9 @@ class Layers(nn.Module):
 
     def train(self, mode: bool = True) -> Layers:
         return super().train(False)
+
+    def extra_repr(self) -> str:
+        return ", ".join(self.names)
 
 
 def layers_of(
@@ -147,8 +157,13 @@ def layers_of(
         *A network that is still training, such as a discriminator?* Measures take any function of images that gives a
         tuple of maps: write one that calls the network itself.
 
+        *A compiled network?* Its hooks do not run: what it was compiled of is taken, names as there. Compile what this
+        gives.
+
         *Half precision?* Weights are used in the images' precision; the perceptual measures pass float32.
     """
+    # `torch.compile` wraps a module, and runs what it made of it in its place
+    network = getattr(network, "_orig_mod", network)
     if isinstance(names, str) or not names:
         raise UsageError(
             f"names: expected the names of one or more layers, such as ['{_some_name(network)}']"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from assay.errors import UsageError
+from assay.errors import DataError, UsageError
 from assay.features.layers import layers_of
 from assay.features.perceptual_heads import DistsHeads
 from assay.images.perceptual import (
@@ -39,7 +39,7 @@ DISTS_HEADS = DistsHeads(
 BOUND = {
     "feature_distance": feature_distance.with_options(features=FEATURES),
     "feature_distance, l1, unit": feature_distance.with_options(
-        features=FEATURES, unit=True, layer_weights=(0.5, 2.0)
+        features=FEATURES, norm="l1", unit=True, layer_weights=(0.5, 2.0)
     ),
     "gram_distance": gram_distance.with_options(features=FEATURES),
     "lpips": lpips.with_options(features=FEATURES, heads=HEADS),
@@ -61,6 +61,17 @@ def test_bound_to_a_network_it_keeps_the_laws(name, law):
 def pair(n=2, seed=0):
     g = torch.Generator().manual_seed(seed)
     return torch.rand(n, 3, 16, 18, generator=g), torch.rand(n, 3, 16, 18, generator=g)
+
+
+@pytest.mark.parametrize("measure", [BOUND["lpips"], BOUND["dists"], efficientnet_lite0_distance], ids=str)
+def test_the_range_of_the_images_is_said_and_others_are_refused(measure):
+    """Their networks know images in [0, 1] only: [-1, 1], which other packages take, must not pass for it."""
+    x, y = pair(4)
+    torch.testing.assert_close(measure(255 * x, 255 * y, data_range=255), measure(x, y), rtol=1e-4, atol=1e-7)
+    with pytest.raises(DataError, match=r"expected \[0, 1\].*\(x \+ 1\) / 2"):
+        measure.estimate(2 * x - 1, 2 * y - 1)
+    with pytest.raises(UsageError, match="data_range"):
+        measure(x, y, data_range=0)
 
 
 @pytest.mark.parametrize("name", list(BOUND))

@@ -138,10 +138,12 @@ def test_copies_are_at_0_in_single_precision():
 @pytest.mark.parametrize("measure", [contextual_distance, id_mrf, id_mrf.with_options(form="paper")])
 @pytest.mark.parametrize("value", [0.0, 0.1, 7.3])
 def test_constant_maps_are_at_chance_with_a_finite_gradient(measure, value):
-    x = torch.full((2, 3, 4, 5), value, requires_grad=True)
-    y = torch.full((2, 3, 4, 5), value, requires_grad=True)
+    # of 143 places, whose mean is not the value but a rounding away from it
+    x = torch.full((2, 3, 13, 11), value, requires_grad=True)
+    y = torch.full((2, 3, 13, 11), value, requires_grad=True)
+    assert (value == 0) == bool((y == y.mean((2, 3), keepdim=True)).all())
     found = measure(x, y)
-    chance = math.log(19 if measure.options.get("form") == "paper" else 20)
+    chance = math.log(142 if measure.options.get("form") == "paper" else 143)
     assert found.tolist() == pytest.approx([chance] * 2, rel=1e-6)
     assert all(bool((g == 0).all()) for g in torch.autograd.grad(found.sum(), [x, y]))
 
@@ -154,6 +156,34 @@ def test_gradient_is_finite_where_some_patches_equal_the_mean_or_each_other():
         x, z = y.clone().requires_grad_(), y.clone().requires_grad_()
         found = torch.autograd.grad(measure(x, z).sum(), [x, z])
         assert all(bool(g.isfinite().all()) for g in found)
+
+
+def test_a_negative_largest_cosine_counts_as_0_in_the_papers_form():
+    """Two reference patches are opposite, seen from their mean: what is left of a patch's cosines is one below 0."""
+    y = torch.tensor([[2.0, -2.0], [1.0, -1.0]], dtype=torch.float64).view(1, 2, 1, 2)
+    x = torch.tensor([[1.0, 3.0, -1.0], [0.0, 1.0, 4.0]], dtype=torch.float64).view(1, 2, 1, 3)
+    axis = np.array([2.0, 1.0]) / 5**0.5
+    cosines = np.array([v @ axis / np.linalg.norm(v) for v in x[0, :, 0].numpy().T])
+    # RS(v, 1) / RS(v, 2) and back: with two patches the normaliser is the other's similarity
+    first, second = cosines / (np.maximum(-cosines, 0) + 1e-5), -cosines / (np.maximum(cosines, 0) + 1e-5)
+    best = [np.max((first - second) / 9e4), np.max((second - first) / 9e4)]
+    found = id_mrf(x, y, form="paper", bandwidth=9e4)
+    assert found.item() == pytest.approx(-np.log(np.exp(best).mean()), rel=1e-9)
+    assert abs(found.item()) > 0.1
+
+
+@pytest.mark.parametrize("scale", [1e-22, 1e-14, 1e25])
+def test_directions_have_no_scale(scale):
+    """The squares, and the gradient's cubes, of such features are beyond float32; their directions are not."""
+    x, y = maps(4, 4, 5, 0.1), maps(4, 5, 4, 2.0)
+    for measure in (contextual_distance, id_mrf, id_mrf.with_options(form="paper")):
+        found, expected = [], []
+        for factor, out in ((scale, found), (1.0, expected)):
+            members = [(factor * m).float().requires_grad_() for m in (x, y)]
+            value = measure(*members).sum()
+            out += [value, *(factor * g.double() for g in torch.autograd.grad(value, members))]
+        for a, b in zip(found, expected, strict=True):
+            assert torch.allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
 def test_bad_input():

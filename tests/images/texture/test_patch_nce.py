@@ -73,6 +73,18 @@ def test_order_of_places_and_length_of_features_do_not_matter():
     assert not torch.allclose(patch_nce(3 * q, k, normalise=False), patch_nce(q, k, normalise=False))
 
 
+@pytest.mark.parametrize("scale", [1e-22, 1e-14, 1e25])
+def test_features_of_any_length_have_a_direction_and_a_gradient(scale):
+    q, k = drawn(), drawn(seed=1)
+    small = (scale * q).float().requires_grad_()
+    value = patch_nce(small, k.float())
+    assert torch.allclose(value, patch_nce(q, k).float(), rtol=1e-4)
+    q.requires_grad_()
+    expected = torch.autograd.grad(patch_nce(q, k).sum(), q)[0]
+    found = scale * torch.autograd.grad(value.sum(), small)[0].double()
+    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_detached_keys_have_no_gradient():
     q, k = drawn().requires_grad_(), drawn(seed=1).requires_grad_()
     value = patch_nce(q, k, detach_keys=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...errors import UsageError
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import PairMeasure, pair_measure
+from ..data_range import of_unit_range
 from .feature_maps import FeatureMaps, maps_of, one_shape
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ CONSTANT = 1e-6
     reference="Ding et al. 2020, arXiv:2004.07728",
 )
 def dists(
-    x: Tensor, y: Tensor, *, features: FeatureMaps | None = None, heads: DistsHeads | None = None
+    x: Tensor,
+    y: Tensor,
+    *,
+    features: FeatureMaps | None = None,
+    heads: DistsHeads | None = None,
+    data_range: float = 1.0,
 ) -> Tensor:
     r"""Deep image structure and texture similarity: SSIM's two ratios of whole feature maps, as a distance.
 
@@ -41,17 +47,19 @@ def dists(
     the image itself; all $\alpha$ and $\beta$ sum to 1.
 
     Args:
-        x: (B, 3, H, W) images in [0, 1], the restored or generated ones.
+        x: (B, 3, H, W) images in [0, data_range], the restored or generated ones.
         y: (B, 3, H, W) their targets.
         features: images -> the maps of the layers after the image: `vgg_layers(pooling="l2")` of `assay.features`.
         heads: alpha and beta, a tensor (C,) a layer: `dists_heads()` of `assay.features`. `published_dists` binds both.
+        data_range: the highest value of a pixel; image and network are taken of images / data_range.
 
     Returns:
         (B,) in [0, 2]; lower is better, 0 for equal images. Above 1 only if channels are negatively correlated. There
         is no map: means and variances are of whole channels.
 
     Raises:
-        UsageError: no features or heads, heads of other layers, images that the network does not take.
+        UsageError: no features or heads, heads of other layers, a data range that is not above zero, images
+            that the network does not take.
 
     Complexity: two passes of the network, and its maps of both members in memory.
 
@@ -67,6 +75,7 @@ def dists(
         *Why is 1 - t not formed as written?* $(\mu_x - \mu_y)^2 / (\mu_x^2 + \mu_y^2 + c)$, and likewise for s, is the
         same without subtracting nearly equal numbers: small distances keep their digits, and none is negative.
     """
+    x, y = of_unit_range(x, data_range), of_unit_range(y, data_range)
     of_x, of_y = ((m, *maps_of("dists", features, m)) for m in (x, y))
     if heads is None:
         raise UsageError(

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
+from ..data_range import of_unit_range
 from .feature_maps import FeatureMaps, at_image_size, unit_channels
 
 _LOADED: dict[str, FeatureMaps] = {}
@@ -28,18 +29,18 @@ def _is_loaded() -> bool:
 _is_loaded._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-def _layers(x: Tensor, y: Tensor) -> list[Tensor]:
+def _layers(x: Tensor, y: Tensor, data_range: float) -> list[Tensor]:
     _is_loaded()
     network = _LOADED["network"]
-    of_x, of_y = network(x), network(y)
+    of_x, of_y = (network(of_unit_range(m, data_range)) for m in (x, y))
     share = 1 / len(of_x)
     return [
         share * (unit_channels(a) - unit_channels(b)).square().sum(1) for a, b in zip(of_x, of_y, strict=True)
     ]
 
 
-def _map(x: Tensor, y: Tensor) -> Tensor:
-    layers = _layers(x, y)
+def _map(x: Tensor, y: Tensor, *, data_range: float = 1.0) -> Tensor:
+    layers = _layers(x, y, data_range)
     return sum((at_image_size(each, x) for each in layers[1:]), at_image_size(layers[0], x))
 
 
@@ -57,7 +58,7 @@ def _map(x: Tensor, y: Tensor) -> Tensor:
     },
     reference="the form of Zhang et al. 2018, arXiv:1801.03924, without learned weights; Tan and Le 2019",
 )
-def efficientnet_lite0_distance(x: Tensor, y: Tensor) -> Tensor:
+def efficientnet_lite0_distance(x: Tensor, y: Tensor, *, data_range: float = 1.0) -> Tensor:
     r"""Perceptual distance over five layers of EfficientNet-Lite0: the mean squared distance of directions of features.
 
     $$ d = \frac{1}{5} \sum_{l=1}^5 \frac{1}{H_l W_l} \sum_{h, w}
@@ -66,15 +67,16 @@ def efficientnet_lite0_distance(x: Tensor, y: Tensor) -> Tensor:
     with $\phi_l$ the last maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size (`efficientnet_lite_layers`).
 
     Args:
-        x: (B, 3, H, W) images in [0, 1], the restored or generated ones.
+        x: (B, 3, H, W) images in [0, data_range], the restored or generated ones.
         y: (B, 3, H, W) their targets.
+        data_range: the highest value of a pixel; the network sees images / data_range.
 
     Returns:
         (B,) in [0, 4]: 2 for directions at right angles; lower is better, 0 for equal images. `map` gives (B, H, W):
         each layer's term, interpolated bilinearly to the images' size.
 
     Raises:
-        UsageError: images of other than three channels.
+        UsageError: images of other than three channels, a data range that is not above zero.
         MissingExtra: where the weights are not installed (`assay[images]`).
 
     Complexity: two passes of the network, 0.4 billion multiply-adds each at 224 x 224.
@@ -92,5 +94,5 @@ def efficientnet_lite0_distance(x: Tensor, y: Tensor) -> Tensor:
         *Size?* Any. Images are neither cropped nor resized, so that values depend on the scale at which a scene is
         seen, as with all measures of its kind.
     """
-    layers = _layers(x, y)
+    layers = _layers(x, y, data_range)
     return sum((each.mean((1, 2)) for each in layers[1:]), layers[0].mean((1, 2)))

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...errors import UsageError
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import PairMeasure, pair_measure
+from ..data_range import of_unit_range
 from .feature_maps import FeatureMaps, at_image_size, maps_of, one_shape, unit_channels
 
 if TYPE_CHECKING:
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
 
 
 def _layers(
-    x: Tensor, y: Tensor, features: FeatureMaps | None, heads: Sequence[Tensor] | None
+    x: Tensor,
+    y: Tensor,
+    features: FeatureMaps | None,
+    heads: Sequence[Tensor] | None,
+    data_range: float,
 ) -> list[Tensor]:
     """A map (B, H', W') a layer."""
+    x, y = of_unit_range(x, data_range), of_unit_range(y, data_range)
     of_x, of_y = maps_of("lpips", features, x), maps_of("lpips", features, y)
     if heads is None:
         raise UsageError(
@@ -47,8 +53,9 @@ def _map(
     *,
     features: FeatureMaps | None = None,
     heads: Sequence[Tensor] | None = None,
+    data_range: float = 1.0,
 ) -> Tensor:
-    layers = _layers(x, y, features, heads)
+    layers = _layers(x, y, features, heads, data_range)
     return sum((at_image_size(each, x) for each in layers[1:]), at_image_size(layers[0], x))
 
 
@@ -66,6 +73,7 @@ def lpips(
     *,
     features: FeatureMaps | None = None,
     heads: Sequence[Tensor] | None = None,
+    data_range: float = 1.0,
 ) -> Tensor:
     r"""Learned perceptual image patch similarity (version 0.1): squared distances of directions of features, with
     weights fitted to human judgements.
@@ -76,25 +84,28 @@ def lpips(
     with $|\cdot|$ the length over channels, plus $10^{-10}$.
 
     Args:
-        x: (B, 3, H, W) images in [0, 1], the restored or generated ones.
+        x: (B, 3, H, W) images in [0, data_range], the restored or generated ones.
         y: (B, 3, H, W) their targets.
         features: images -> a map (B, C, H', W') a layer: `alexnet_layers()`, `vgg_layers()` or `squeezenet_layers()`
             of `assay.features`.
         heads: w, a tensor (C,) a layer: `lpips_heads(backbone)` of `assay.features`. `published_lpips` binds both.
+        data_range: the highest value of a pixel; the network sees images / data_range.
 
     Returns:
         (B,) at least 0; lower is better, 0 for equal images. `map` gives (B, H, W): each layer's weighted squares,
         interpolated bilinearly to the images' size and summed (the reference's `spatial=True`).
 
     Raises:
-        UsageError: no features or heads, heads of other layers, images smaller than the backbone takes (31 x 31 for
-            AlexNet, 16 x 16 for VGG, 17 x 17 for SqueezeNet) or of other than three channels.
+        UsageError: no features or heads, heads of other layers, a data range that is not above zero, images
+            smaller than the backbone takes (31 x 31 for AlexNet, 16 x 16 for VGG, 17 x 17 for SqueezeNet) or of other
+            than three channels.
 
     Complexity: two passes of the backbone, and its maps of both members in memory.
 
     FAQ:
-        *Images in [0, 1] or [-1, 1]?* Here [0, 1]. The reference takes [-1, 1], or [0, 1] with `normalize=True`; its
-        constants are ImageNet's mean and deviation, written for that range.
+        *Images in [0, 1] or [-1, 1]?* Here [0, data_range]; give (x + 1) / 2 for the others. The reference takes
+        [-1, 1], or [0, 1] with `normalize=True`; its constants are ImageNet's mean and deviation, written for that
+        range.
 
         *Do other packages agree?* `lpips` 0.1.4 to rounding. torchmetrics 1.9 adds 1e-8 inside the root instead of
         1e-10 outside, which shows only where all channels are nearly 0. piq has VGG's weights only, and divides alike.
@@ -105,7 +116,7 @@ def lpips(
         *Gradient at special points?* Equal images have value and gradient 0. A place where every channel is 0 (after
         a ReLU, on flat regions) counts as the zero vector with a finite gradient; the reference's is NaN there.
     """
-    layers = _layers(x, y, features, heads)
+    layers = _layers(x, y, features, heads, data_range)
     return sum((each.mean((1, 2)) for each in layers[1:]), layers[0].mean((1, 2)))
 
 

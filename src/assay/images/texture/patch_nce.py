@@ -8,6 +8,7 @@ from torch import Tensor
 from ...errors import UsageError
 from ...pairs import pair_measure
 from ...scale.row_strips import row_log_sums
+from .patches import unit_vectors
 
 
 def _draw(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -79,13 +80,7 @@ def patch_nce(
     if detach_keys:
         keys = keys.detach()
     if normalise:
-        queries, keys = _directions(queries), _directions(keys)
+        queries, keys = unit_vectors(queries), unit_vectors(keys)
     queries = queries / temperature
     value = (row_log_sums(queries, keys) - (queries * keys).sum(-1)).mean(1)
     return value.clamp_min(0.0)  # rounding of two sums
-
-
-def _directions(vectors: Tensor) -> Tensor:
-    squared = vectors.square().sum(-1, keepdim=True)
-    there = squared > 0
-    return vectors * torch.where(there, torch.where(there, squared, 1.0).rsqrt(), 0.0)

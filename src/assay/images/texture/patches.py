@@ -77,9 +77,17 @@ def patch_directions(
 
 def _directions(maps: Tensor, mean: Tensor, size: int) -> Tensor:
     vectors = patch_vectors(maps - mean, size)
-    squared = vectors.square().sum(-1, keepdim=True)
     # what rounding of the mean and of the difference can leave of a patch that equals the mean
     doubt = 16 * torch.finfo(maps.dtype).eps
-    whole = patch_vectors((maps.detach().square() + mean.detach().square()).sum(1, keepdim=True), size)
-    there = squared > doubt**2 * whole.sum(-1, keepdim=True)
-    return vectors * torch.where(there, torch.where(there, squared, 1.0).rsqrt(), 0.0)
+    sizes = patch_vectors((maps.detach().abs() + mean.detach().abs()).amax(1, keepdim=True), size)
+    return unit_vectors(vectors, doubt * sizes.amax(-1, keepdim=True))
+
+
+def unit_vectors(vectors: Tensor, least: Tensor | float = 0.0) -> Tensor:
+    """Vectors along the last axis at length 1; 0, with no gradient, where no entry is larger than `least`."""
+    largest = vectors.detach().abs().amax(-1, keepdim=True)
+    there = largest > least
+    # a direction has no scale, but squares of small features, and cubes in their gradient, leave float32
+    scaled = vectors / torch.where(there, largest, 1.0)
+    squared = scaled.square().sum(-1, keepdim=True)
+    return scaled * torch.where(there, torch.where(there, squared, 1.0).rsqrt(), 0.0)
