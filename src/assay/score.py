@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .comparing.set_names import candidates_of, name_of
 from .comparison import Difference, Row
 from .devices import chosen_device, measured_on
-from .errors import UsageError
+from .errors import DataError, UsageError
 from .pair_arguments import cluster_numbers
 from .pairs import PairMeasure
 from .scoring.image_measures import default_measures, measures_of_images, usable
@@ -181,7 +181,12 @@ def _labels(goal: Images, clusters: Clusters, pairs: Matched) -> NDArray[np.int6
             raise UsageError(
                 "clusters: arrays have no folders or names; give a label for each image of the target"
             )
-        named: Any = np.asarray(list(labels_of(goal.source, clusters)), dtype=str)
+        try:
+            named: Any = np.asarray(list(labels_of(goal.source, clusters)), dtype=str)
+        except DataError as error:
+            raise DataError(
+                f"clusters: {error}; give sub-folders, or a CSV with the columns name and group, or leave it out"
+            ) from None
     else:
         named = clusters
     numbers = cluster_numbers(named, len(goal)).numpy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,8 +23,10 @@ def home(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (1100, 4, 4, 3), dtype=np.uint8)
     extract(array_images(images[:600]), get_extractor("pixels", device="cpu"))
     extract(array_images(images), get_extractor("pixels:2", device="cpu"))
-    for path in (tmp_path / "features").glob("pixels-2-*/*"):
-        os.utime(path, (time.time() - 3 * 86400,) * 2)
+    now = time.time()
+    for path in (tmp_path / "features").glob("*/*"):
+        os.utime(path, (now - 3 * 86400 * path.parent.name.startswith("pixels-2-"),) * 2)
+    monkeypatch.setattr("assay.commands.cache.time", SimpleNamespace(time=lambda: now + 1))
     return tmp_path
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,8 +92,12 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
+# where all inputs are to be tried and shrunk, on a busy machine too, which a default of 30 seconds would not allow
+AMPLE = 1e6
+
+
 def test_a_sound_measure_keeps_its_laws(own: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["check", f"{own}:shift"]) == 0
+    assert run(["check", f"{own}:shift", "--seconds", str(AMPLE)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     lines = out.splitlines()
@@ -104,7 +110,7 @@ def test_a_sound_measure_keeps_its_laws(own: str, capsys: pytest.CaptureFixture[
 def test_a_broken_one_is_caught_with_inputs_that_show_it(
     own: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["check", f"{own}.py:lopsided"]) == 1
+    assert run(["check", f"{own}.py:lopsided", "--seconds", str(AMPLE)]) == 1
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("broken")]
     assert len(lines) == 1, lines
     line = lines[0]
@@ -113,28 +119,31 @@ def test_a_broken_one_is_caught_with_inputs_that_show_it(
         and "smallest inputs found: draw_inputs(measure, n=8, m=8, d=2" in line
     )
     measure = load_measure(f"{own}:lopsided")
-    (broken,) = [v for v in check_measure(measure) if v.state == "broken"]
+    (broken,) = [v for v in check_measure(measure, seconds=AMPLE) if v.state == "broken"]
     assert broken.inputs is not None
     with pytest.raises(LawBroken):
         symmetric(measure, draw_inputs(measure, **broken.inputs))  # type: ignore[arg-type]
 
 
 def test_a_crash_is_a_broken_law_and_its_inputs_are_shrunk(own: str) -> None:
-    verdicts = {v.law: v for v in check_measure(load_measure(f"{own}:crashing"))}
+    verdicts = {v.law: v for v in check_measure(load_measure(f"{own}:crashing"), seconds=AMPLE)}
     broken = verdicts["is_a_scalar"]
     assert broken.state == "broken" and "raises RuntimeError: boom" in broken.message
     assert broken.inputs is not None and broken.inputs["n"] == 13
     assert "\n" not in verdict_line(broken)
 
 
-def test_time_is_kept(own: str) -> None:
-    import time
-
-    started = time.monotonic()
-    verdicts = list(check_measure(load_measure(f"{own}:shift"), seconds=0.2))
-    assert time.monotonic() - started < 5
-    assert all(v.examples >= 1 for v in verdicts if v.state != "exempt")
-    assert sum(v.examples for v in verdicts) < 150
+def test_time_is_kept(own: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on by a second at each look: one look to share out, one a law, one an input."""
+    now = itertools.count()
+    monkeypatch.setattr("assay.check.time", SimpleNamespace(monotonic=lambda: float(next(now))))
+    measure = load_measure(f"{own}:shift")
+    tried = [v.examples for v in check_measure(measure, seconds=80) if v.state != "exempt"]
+    assert all(tried)
+    # a law that costs more than there is leaves each later one its first input, and no more
+    assert len(tried) < sum(tried) < 80
+    now = itertools.count()
+    assert {v.examples for v in check_measure(measure, seconds=0.5) if v.state != "exempt"} == {1}
 
 
 def test_a_path_is_imported_from_anywhere(own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +177,7 @@ def test_the_command_says_so_in_one_line(own: str, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("name", ["squared", "apart"])
 def test_pairs_and_batches_are_checked_too(own: str, name: str) -> None:
-    verdicts = list(check_measure(load_measure(f"{own}:{name}"), seconds=60))
+    verdicts = list(check_measure(load_measure(f"{own}:{name}"), seconds=AMPLE))
     assert len(verdicts) >= 8
     assert {v.state for v in verdicts} <= {"kept", "exempt"}, [verdict_line(v) for v in verdicts]
 
@@ -182,7 +191,7 @@ def test_pairs_and_batches_are_checked_too(own: str, name: str) -> None:
 )
 def test_their_broken_laws_are_named(own: str, name: str, law: str, drawn_by: str) -> None:
     broken = {
-        v.law: v for v in check_measure(load_measure(f"{own}:{name}"), seconds=60) if v.state == "broken"
+        v.law: v for v in check_measure(load_measure(f"{own}:{name}"), seconds=AMPLE) if v.state == "broken"
     }
     assert drawn_by in verdict_line(broken[law])
 

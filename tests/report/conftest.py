@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
-import socket
 import struct
 import subprocess
-import time
 import urllib.error
 import urllib.request
 import zlib
@@ -128,36 +127,39 @@ def steps() -> Comparison:
     return compare(real, sets, measures=["fd", "prdc"])
 
 
+PATIENCE = 600  # seconds; a busy machine takes many of them for what is done in one
+
+
 class Browser:
     """Chromium without a screen, driven over HTTP by chromedriver."""
 
     def __init__(self, driver: str, chromium: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        # it looks for a free port itself, says which, and by then it listens
         self.process = subprocess.Popen(
-            [driver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        self.base = f"http://127.0.0.1:{port}"
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            found = re.search(r"started successfully on port (\d+)", line)
+            if found is not None:
+                break
+        else:
+            raise RuntimeError("chromedriver ended without a word of its port")
+        self.base = f"http://127.0.0.1:{found[1]}"
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         options = {"binary": chromium, "args": flags}
-        wanted = {"goog:loggingPrefs": {"browser": "ALL"}, "goog:chromeOptions": options}
-        self._wait_until_ready()
+        wanted = {
+            "goog:loggingPrefs": {"browser": "ALL"},
+            "goog:chromeOptions": options,
+            "timeouts": {"pageLoad": PATIENCE * 1000, "script": PATIENCE * 1000},
+        }
         made = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.session = f"/session/{made['sessionId']}"
-
-    def _wait_until_ready(self) -> None:
-        for _ in range(200):
-            with contextlib.suppress(OSError):
-                if self._call("GET", "/status")["ready"]:
-                    return
-            time.sleep(0.05)
-        raise RuntimeError("chromedriver does not answer")
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.base + path, data=content, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.load(answer)["value"]
 
     def open(self, page: Path, width: int = 1280, height: int = 900, *, dark: bool = False) -> None:
@@ -174,6 +176,18 @@ class Browser:
     def run(self, script: str, *arguments: Any) -> Any:
         body = {"script": script, "args": list(arguments)}
         return self._call("POST", f"{self.session}/execute/sync", body)
+
+    def sees(self, selector: str) -> list[list[int]]:
+        """Width and height of the pictures in the element, once it is scrolled to and they have loaded."""
+        script = (
+            "const [selector, done] = arguments, shown = document.querySelector(selector);"
+            "const pictures = [shown, ...shown.querySelectorAll('*')].filter(e => e.tagName === 'IMG');"
+            "shown.scrollIntoView();"
+            "Promise.all(pictures.map(i => i.naturalWidth || new Promise((yes, no) => {"
+            "i.addEventListener('load', yes); i.addEventListener('error', no); })))"
+            ".then(() => done(pictures.map(i => [i.naturalWidth, i.naturalHeight])), () => done('broken'))"
+        )
+        return self._call("POST", f"{self.session}/execute/async", {"script": script, "args": [selector]})
 
     def keys(self, selector: str, *keys: str) -> None:
         """Press keys on the element, as a person would."""
@@ -200,7 +214,9 @@ class Browser:
         with contextlib.suppress(OSError):
             self._call("DELETE", self.session)
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,14 +114,7 @@ def test_class_tables_sort(browser: Any, page: Path, full: Comparison) -> None:
 
 def test_pictures_appear(browser: Any, page: Path) -> None:
     browser.open(page)
-    browser.run("document.querySelector('#samples img').scrollIntoView()")
-    # pictures load lazily, off the page's own thread: on a busy machine that is seconds, not calls
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if browser.run("return document.querySelector('#samples img').naturalWidth") == 8:
-            break
-        time.sleep(0.1)
-    assert browser.run("return document.querySelector('#samples img').naturalWidth") == 8
+    assert browser.sees("#samples img")[0][0] == 8
 
 
 def test_heat_maps_on_a_toggle(browser: Any, page: Path) -> None:

@@ -121,7 +121,63 @@ def test_maps_are_bright_where_the_error_is() -> None:
         assert levels[490 - top : 530 - top, 590 - left : 630 - left].max() > 200 and levels[30, 30] == 0
     assert dict(made.limits)["difference"] == pytest.approx(0.4, abs=1e-5)
     assert (np.diff(palette().astype(int) @ [30, 59, 11]) >= 0).all()  # lighter all the way
-    assert pictured_pairs(found, [("restored", 0)], "ssim", budget=100).left_out == 4
+    none = pictured_pairs(found, [("restored", 0)], "ssim", budget=100)
+    assert (none.pairs, none.pictures, none.left_out) == ((), (), 1)
+
+
+@pytest.mark.parametrize("content", ["noise", "flat"])
+def test_only_what_the_page_can_show_is_read_and_held(content: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of the worst are asked for, and however well their pictures compress."""
+    import weakref
+
+    from assay.report.html import scored_pictures
+
+    draws = np.random.default_rng(0)
+    n, side = 40, 64
+    y = np.full((n, 3, side, side), 0.5, np.float32)
+    if content == "noise":
+        y = draws.random(y.shape).astype(np.float32)
+    x = draws.random(y.shape).astype(np.float32) if content == "noise" else np.zeros_like(y)
+    found = score(y, x, measures=["ssim"])
+    read: list[int] = []
+    images: list[Any] = []
+    alive: list[int] = []
+
+    def window(*given: Any) -> Any:
+        alive.append(sum(each() is not None for each in images))
+        made = _window(*given)
+        read.append(made.row)
+        images.append(weakref.ref(made.y))
+        return made
+
+    monkeypatch.setattr(scored_pictures, "_window", window)
+    chosen = [("restored", row) for row in range(n)]
+    budget = 300_000
+    made = pictured_pairs(found, chosen, "ssim", budget)
+    shown = len(made.pairs)
+    assert 2 <= shown < n and made.left_out == n - shown and len(read) == shown + 1
+    assert sum(map(len, made.pictures)) <= budget
+    assert all(number >= 0 for pair in made.pairs for _, number in pair.maps)
+    assert max(alive) <= 1
+    assert [pair.row for pair in made.pairs] == list(range(shown))
+
+
+def test_a_part_of_a_picture_says_what_it_is_a_part_of(tmp_path: Path) -> None:
+    x = torch.zeros(1, 3, 412, 416)
+    x[:, :, -9:, -9:] = 1
+    score(x / 2, x, measures=["psnr"]).to_html(tmp_path / "r.html")
+    assert ">400 x 400 of 412 x 416 pixels, where it differs most<" in (tmp_path / "r.html").read_text()
+
+
+def test_no_map_is_larger_than_the_room_that_is_held_for_it() -> None:
+    import base64
+
+    from assay.report.html.scored_pictures import _heat, _most_of_a_map
+
+    draws = torch.Generator().manual_seed(0)
+    for shape in ((1, 1), (1, 400), (7, 5), (400, 400), (400, 3)):
+        values = torch.rand(shape, generator=draws)
+        assert len(base64.b64encode(_heat(values, 1.0))) <= _most_of_a_map(values)
 
 
 def test_a_part_does_not_keep_the_image_it_is_of() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -138,3 +141,17 @@ def test_archives_and_wrong_use(write: Any, home: Path, capsys: pytest.CaptureFi
     )
     line = failure(["sr", "hr", *QUIET, "--report", "no/r.html"], capsys, 2)
     assert line.startswith("error: --report no/r.html: the folder no does not exist")
+
+
+@pytest.mark.usefixtures("sets")
+def test_a_reader_that_stops_early_loses_no_file(home: Path) -> None:
+    program = "import sys; from assay.cli import main; main(sys.argv[1:])"
+    given = ["score", "late", "hr", *QUIET, "--worst", "100", "--csv", "a.csv", "--json", "a.json"]
+    read, write = os.pipe()
+    os.close(read)  # as `head` does
+    with os.fdopen(write, "w") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *given], stdout=pipe, stderr=subprocess.PIPE, text=True
+        )
+    assert "Traceback" not in done.stderr
+    assert (home / "a.csv").stat().st_size and json.loads((home / "a.json").read_text())["pairs"]

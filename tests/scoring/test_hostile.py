@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import unicodedata
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from assay import UsageError
+from assay import DataError, UsageError
 from assay.cli import run
 from assay.images.structure import ssim
 from assay.pairs import pair_measure
@@ -124,3 +125,108 @@ def test_two_files_of_one_name_are_refused_before_the_work(
     write("hr", [(24, 25)] * 2)
     assert run(["score", "hr", "hr", "-q", "--csv", "a.out", "--json", "./a.out"]) == 2
     assert "two of them name one file" in capsys.readouterr().err and not (home / "a.out").exists()
+
+
+MEASURE = (
+    "from assay.images.structure import ssim\n"
+    "from assay.pairs import pair_measure\n\n"
+    'seven = ssim.with_options(convention="torchmetrics")\n\n'
+    '@pair_measure(domain="images", best="min", lower=0.0, reference="")\n'
+    "def {}(x, y):\n    return (x - y).abs().mean((1, 2, 3))\n"
+)
+
+
+@pytest.mark.parametrize("name", ["candidate", "restored", "target"])
+def test_a_measure_cannot_repeat_a_column(
+    name: str, write: Any, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("hr", [(24, 25)] * 2)
+    (home / "mine.py").write_text(MEASURE.format(name))
+    assert (
+        run(["score", "hr", "hr", "-q", "--measures", f"psnr,python:mine.py:{name}", "--csv", "a.csv"]) == 2
+    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"measures: no measure can be called {name!r}" in line and line.endswith("; rename yours")
+    assert not (home / "a.csv").exists()
+
+
+def test_candidates_may_be_called_as_columns_are(write: Any, home: Path) -> None:
+    write("hr", [(24, 25)] * 2)
+    for name in ("target", "candidate", "psnr"):
+        write(name, [(24, 25)] * 2, noise=4)
+    found = score(["target", "candidate", "psnr"], "hr", measures="psnr")
+    found.to_csv("a.csv")
+    rows = list(csv.DictReader((home / "a.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["candidate", "restored", "target", "psnr"]
+    assert {row["candidate"] for row in rows} == {"target", "candidate", "psnr"}
+    assert {each["candidate"] for each in found.to_dict()["pairs"]} == {"target", "candidate", "psnr"}
+
+
+def test_the_worst_by_a_measure_with_options(
+    write: Any, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("hr", [(24, 25)] * 2)
+    write("sr", [(24, 25)] * 2, noise=4)
+    (home / "mine.py").write_text(MEASURE.format("apart"))
+    name = "ssim(convention=torchmetrics)"
+    asked = ["--measures", "psnr,python:mine.py:seven", "--worst-by", name]
+    assert run(["score", "sr", "hr", "-q", *asked]) == 0
+    assert f"worst by {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_names_in_the_table_of_values_are_the_files_own(first: str, write: Any, home: Path) -> None:
+    """They are joined with file names; what a spreadsheet would take for a formula is warned of."""
+    pandas = pytest.importorskip("pandas")
+    write("hr", [(24, 25)] * 2)
+    write("sr", [(24, 25)] * 2, noise=4)
+    name = f'{first}1+2";x,\n\u00e9 .png'
+    for folder in ("hr", "sr"):
+        (home / folder / "001.png").rename(home / folder / name)
+    found = score("sr", "hr", measures="psnr")
+    with pytest.warns(UserWarning, match="a.csv: 1 name begins as a formula does") as told:
+        found.to_csv("a.csv")
+    assert len(told) == 1 and "\n" not in str(told[0].message)
+    with open("a.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["restored"] for row in rows} == {row["target"] for row in rows} == {"000.png", name}
+    assert set(pandas.read_csv("a.csv")["restored"]) == {"000.png", name}
+
+
+@pytest.mark.parametrize("lone", ["one pair", "one cluster"])
+def test_a_gate_on_intervals_says_that_there_is_none(
+    lone: str, write: Any, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = [(24, 25)] * (1 if lone == "one pair" else 3)
+    write("hr", sizes)
+    write("sr", sizes, noise=4)
+    (home / "groups.csv").write_text("name,group\n" + "".join(f"{k:03}.png,a\n" for k in range(len(sizes))))
+    asked = ["score", "sr", "hr", "-q", "--measures", "psnr,ssim", "--fail-if", "psnr < 1"]
+    asked += [] if lone == "one pair" else ["--clusters", "groups.csv"]
+    assert run(asked) == 0
+    capsys.readouterr()
+    assert run([*asked, "--fail-on", "interval"]) == 3
+    failed, why = capsys.readouterr().err.splitlines()
+    assert failed.startswith("failed: sr: psnr is ") and "ssim" not in why
+    assert why.startswith(
+        "no interval: sr: psnr (mean; one value has no spread); --fail-on interval cannot be answered"
+    )
+    assert why.endswith("Give more independent samples, or let the value decide with --fail-on value")
+
+
+def test_two_files_are_a_pair_and_not_said_to_match_by_name(write: Any) -> None:
+    write("hr", [(24, 25)] * 2)
+    assert score("hr/000.png", "hr/001.png", measures="psnr").table().startswith("target: 001.png, 1 pair\n")
+    asked = score("hr/000.png", "hr/001.png", measures="psnr", match="order")
+    assert asked.table().startswith("target: 001.png, 1 pair, matched by order\n")
+
+
+def test_where_nothing_can_be_read_it_is_said_what(write: Any, home: Path) -> None:
+    write("hr", [(24, 25)] * 2)
+    write("sr", [(24, 25)] * 2, noise=4)
+    for k in range(2):
+        (home / f"sr/00{k}.png").write_bytes(b"")
+    with pytest.raises(
+        DataError, match=r"no pair is left to score, because .*: sr/000\.png \(empty file\), sr/001"
+    ):
+        score("sr", "hr", measures="psnr", skip_bad=True)

@@ -138,6 +138,8 @@ def test_clusters_widen_the_interval_as_the_measures_own(write: Any, home: Path)
     assert "3 clusters" in str(again)
     with pytest.raises(UsageError, match=r"clusters: expected one label a pair"):
         score("sr", "hr", measures="psnr", clusters=[0, 1])
+    with pytest.raises(DataError, match=r"^clusters: .* no label in .*; give sub-folders, or a CSV"):
+        score("sr", "hr", measures="psnr", clusters="folders")
 
 
 def test_arrays_and_tensors(write: Any) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from ..errors import UsageError
 from .arguments import listed, made_by_name
-from .conditions import conditions_for
-from .printing import pipe_width, plain_warnings
+from .conditions import conditions_for, status_by
+from .printing import plain_console, plain_warnings
 from .targets import writable_target
-
-FAILED = 3  # the exit status where --fail-if holds
 
 
 def command() -> Any:
@@ -113,10 +110,7 @@ def command() -> Any:
         quiet: bool = Option(False, "--quiet", "-q", help="No progress."),
     ) -> int:
         """Measure one or more generated sets against a real one, with intervals."""
-        from rich.console import Console
-
         from ..compare import compare as compare_sets
-        from ..fail_if import failures
         from ..report.progress import showing
         from ..report.table import print_comparison
         from ..report_maps import report_maps
@@ -167,7 +161,7 @@ def command() -> Any:
                 )
             # of several processes only the first one comes here; the others wait for what becomes of it
             # the table first: whatever becomes of the files, it is not lost
-            print_comparison(found, Console(highlight=False, emoji=False, markup=False, **pipe_width()))
+            print_comparison(found, plain_console())
             if target is not None:
                 found.to_json(target)
             if page is not None:
@@ -178,10 +172,7 @@ def command() -> Any:
                             drawn = report_maps(found, progress=progress)
                 finally:  # without maps, where there can be none
                     found.to_html(page, maps=drawn)
-            failed = failures(conditions, found, fail_on or "value")
-            if failed:
-                print(f"failed: {'; '.join(failed)}", file=sys.stderr, flush=True)
-                status = FAILED
+            status = status_by(conditions, found, fail_on)
         return status
 
     # the annotations are text, and typer looks their names up in this module, which has not imported typer

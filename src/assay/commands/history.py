@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, UsageError
 from ..printable import printable
-from .printing import pipe_width
+from .printing import plain_console
 from .targets import writable_target
 
 if TYPE_CHECKING:
@@ -44,15 +44,13 @@ def command() -> Any:
         dry_run: bool = Option(False, "--dry-run", help="Of --forget: only say what would go."),
     ) -> int:
         """Show what earlier comparisons found."""
-        from rich.console import Console
-
         from ..history import History
         from ..history.export import export as export_values
         from ..history.export import refuse_format
         from ..history.listing import Wanted
         from ..history.listing import since as since_when
 
-        console = Console(highlight=False, emoji=False, markup=False, **pipe_width())
+        console = plain_console()
         kept = History.at_home()
         if forget:
             if any(

@@ -16,6 +16,13 @@ def pipe_width() -> dict[str, Any]:
     return {"width": 100}
 
 
+def plain_console() -> Any:
+    """Where tables go: names in them are text, never colours or pictures."""
+    from rich.console import Console
+
+    return Console(highlight=False, emoji=False, markup=False, **pipe_width())
+
+
 def plain_warnings() -> Any:
     """Warnings as one line each, without the source line they were raised from."""
     import warnings

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import UsageError
 from .arguments import listed
-from .compare import FAILED
-from .printing import pipe_width, plain_warnings
+from .conditions import read_conditions, status_by
+from .printing import plain_console, plain_warnings
 from .targets import writable_target
 
 
@@ -86,10 +85,7 @@ def command() -> Any:
         quiet: bool = Option(False, "--quiet", "-q", help="No progress."),
     ) -> int:
         """Score restored images against their targets, image by image, with intervals."""
-        from rich.console import Console
-
         from ..comparing.set_names import candidates_of
-        from ..fail_if import failures
         from ..report.progress import showing
         from ..report.scored_table import print_scores
         from ..score import score as score_sets
@@ -104,7 +100,11 @@ def command() -> Any:
             raise UsageError("--csv, --json, --report: two of them name one file; give each its own")
         wanted = None if measures is None else listed(measures)
         known = measures_of_images(default_measures(luma=luma) if wanted is None else wanted)
-        if worst_by is not None and _plain(worst_by) not in [m.name for m in known.values()]:
+        if (
+            worst_by is not None
+            and worst_by not in known
+            and _plain(worst_by) not in [m.name for m in known.values()]
+        ):
             raise UsageError(f"--worst-by: {worst_by} is not measured; measured are {', '.join(known)}")
         candidates = candidates_of(restored)
         conditions = _conditions(fail_if, fail_on, known, list(candidates))
@@ -127,19 +127,16 @@ def command() -> Any:
                     progress=progress,
                 )
             # the table first: whatever becomes of the files, it is not lost
-            console = Console(highlight=False, emoji=False, markup=False, **pipe_width())
-            print_scores(found, console, worst=worst, by=worst_by)
-            if table is not None:
-                found.to_csv(table, by=worst_by)
-            if record is not None:
-                found.to_json(record)
-            if page is not None:
-                found.to_html(page, worst=max(6, worst), by=worst_by)
-            failed = failures(conditions, found.comparison, fail_on or "value")
-            if failed:
-                print(f"failed: {'; '.join(failed)}", file=sys.stderr, flush=True)
-                return FAILED
-        return 0
+            try:
+                print_scores(found, plain_console(), worst=worst, by=worst_by)
+            finally:  # who reads the table may have seen enough of it, as head has, and no file is lost for that
+                if table is not None:
+                    found.to_csv(table, by=worst_by)
+                if record is not None:
+                    found.to_json(record)
+                if page is not None:
+                    found.to_html(page, worst=max(6, worst), by=worst_by)
+            return status_by(conditions, found.comparison, fail_on)
 
     # the annotations are text, and typer looks their names up in this module, which has not imported typer
     return score
@@ -153,12 +150,8 @@ def _conditions(
     texts: Sequence[str], on: str | None, measures: Mapping[str, Any], candidates: Sequence[str]
 ) -> list[Any]:
     """The conditions, each of them about a measure and a candidate that there will be."""
-    from ..fail_if import ON, condition_of, refuse_unknown
+    from ..fail_if import refuse_unknown
 
-    if on is not None and on not in ON:
-        raise UsageError(f"--fail-on: expected {' or '.join(ON)}, got {on!r}")
-    if on is not None and not texts:
-        raise UsageError('--fail-on: say what is to fail, with --fail-if, as in --fail-if "psnr < 30"')
-    conditions = [condition_of(text) for text in texts]
+    conditions = read_conditions(texts, on, "psnr < 30")
     refuse_unknown(conditions, {name: m.name for name, m in measures.items()}, candidates)
     return conditions

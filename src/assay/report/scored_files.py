@@ -5,18 +5,26 @@ from __future__ import annotations
 import csv
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
+from ..printable import printable
 from ..written_whole import written_whole
 
 if TYPE_CHECKING:
     from ..scoring.scores import Scores
 
+COLUMNS = ("candidate", "restored", "target")  # beside one a measure
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes a cell for that begins so
+
 
 def write_csv(found: Scores, path: str | os.PathLike[str], by: str) -> None:
     """A row a pair and candidate: candidate, restored, target, a column a measure; the worst first by one of them.
+
+    Names stand as they are, because values are joined by them with other tables and with the files: one that a
+    spreadsheet would take for a formula is not changed, but warned of.
 
     Raises:
         DataError: where the folder is missing or the file cannot be written.
@@ -28,10 +36,11 @@ def write_csv(found: Scores, path: str | os.PathLike[str], by: str) -> None:
             open(temporary, "x", encoding="utf-8", errors="backslashreplace", newline="") as file,
         ):
             writer = csv.writer(file)
-            writer.writerow(["candidate", "restored", "target", *found.measures])
+            writer.writerow([*COLUMNS, *found.measures])
             for candidate, row in _worst_first(found, by):
                 values = [_text(float(found.values[candidate][name][row])) for name in found.measures]
                 writer.writerow([candidate, found.restored[candidate][row], found.names[row], *values])
+        _warn_of_formulas(found, path)
     except OSError as error:
         raise DataError(f"{Path(path)} cannot be written: {(error.strerror or str(error)).lower()}") from None
 
@@ -44,14 +53,28 @@ def as_dictionary(found: Scores) -> dict[str, Any]:
         **{part: known[part] for part in ("measures", "differences", "notes", "settings")},
         "pairs": [
             {
-                "candidate": candidate,
-                "restored": found.restored[candidate][row],
-                "target": found.names[row],
+                **dict(
+                    zip(COLUMNS, (candidate, found.restored[candidate][row], found.names[row]), strict=True)
+                ),
                 **{name: _finite(float(found.values[candidate][name][row])) for name in found.measures},
             }
             for candidate, row in _worst_first(found, by)
         ],
     }
+
+
+def _warn_of_formulas(found: Scores, path: str | os.PathLike[str]) -> None:
+    texts = dict.fromkeys(
+        [*found.restored, *(name for own in found.restored.values() for name in own), *found.names]
+    )
+    risky = [text for text in texts if text.startswith(FORMULA)]
+    if risky:
+        names = "name begins" if len(risky) == 1 else "names begin"
+        warnings.warn(
+            f"{Path(path)}: {len(risky):,} {names} as a formula does, {printable(risky[0])} for one; a spreadsheet "
+            "that opens the file would work it out, so import the names as text there",
+            stacklevel=4,
+        )
 
 
 def _worst_first(found: Scores, by: str) -> list[tuple[str, int]]:

@@ -76,8 +76,12 @@ def headlines(found: Scores) -> list[str]:
     pairs = "pair" if len(found) == 1 else "pairs"
     clusters = found.settings["clusters"]
     groups = "" if clusters is None else f"; {clusters:,} {'cluster' if clusters == 1 else 'clusters'}"
+    match = found.settings["match"]
+    files = match == "name" and all(
+        one.alone for one in found.images.values()
+    )  # a pair, whatever they are called
     return [
-        f"target: {goal['name']}, {len(found):,} {pairs}, {how[found.settings['match']]}{groups}",
+        f"target: {goal['name']}, {len(found):,} {pairs}{'' if files else f', {how[match]}'}{groups}",
         f"measured: {found.settings['measured']}; values in [0, 1]",
     ]
 

@@ -14,7 +14,9 @@ from .. import images
 from ..check import load_measure
 from ..checks import nearest_name
 from ..errors import MissingExtra, UsageError
+from ..measure_by_name import usual_name
 from ..pairs import PairMeasure
+from ..report.scored_files import COLUMNS
 
 SURE = ("psnr", "ssim")
 DEFAULT_PERCEPTUAL = "efficientnet_lite0_distance"  # needs no network but the one that an extra brings
@@ -44,7 +46,7 @@ def measures_of_images(wanted: str | PairMeasure | Sequence[str | PairMeasure]) 
 
     Raises:
         UsageError: an unknown name, with the nearest known one; nothing wanted; a measure of something else than an
-            image and its target.
+            image and its target, or with the name of another column of the values.
     """
     entries = [wanted] if isinstance(wanted, (str, PairMeasure)) else list(wanted)
     found: dict[str, PairMeasure] = {}
@@ -58,6 +60,11 @@ def measures_of_images(wanted: str | PairMeasure | Sequence[str | PairMeasure]) 
                 "takes measures of an image, or of an image and its target"
             )
         name = printed(measure)
+        if name in COLUMNS:
+            raise UsageError(
+                f"measures: no measure can be called {name!r}, because the table of values has a column of that name, "
+                f"beside {' and '.join(each for each in COLUMNS if each != name)}; rename yours"
+            )
         same = found.setdefault(name, measure)
         if same is not measure and (same.function is not measure.function or same.options != measure.options):
             raise UsageError(f"measures: two different measures are called {name!r}; rename one of them")
@@ -135,7 +142,7 @@ def _by_name(name: str) -> Any:
         return load_measure(name.removeprefix(OWN))
     found = known.get(name.strip().lower().replace("-", "_"))
     if found is None:
-        near = nearest_name(name.lower(), known)
+        near = nearest_name(usual_name(name), known)
         raise UsageError(f"measures: unknown measure {name!r}{near}; known are {', '.join(known)}")
     return found
 

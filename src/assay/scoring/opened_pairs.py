@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,12 +15,20 @@ from torch import Tensor
 
 from ..comparing.opened_sets import open_set
 from ..data import ImageSource, is_url
+from ..data.decode import Raw
 from ..data.folder import file_images
 from ..data.names import SUFFIXES, RowNames
 from ..errors import DataError, UsageError
 from .levels import Levels, is_grey, levels_of
+from .reading_ahead import Need, bytes_to_decode
 
 DIGITS = 1e-6  # how far beyond [0, 1] rounding may bring a value
+
+
+class Read(Protocol):
+    """See `Images.read`."""
+
+    def __call__(self, index: int, need: Need = ..., /) -> tuple[Levels, bytes]: ...
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,8 @@ class Images:
         description: where it comes from.
         names: of its images.
         read: index -> the image's levels and a digest of what is stored. Raises `UnreadableImage`; may be called from
-            several threads at once.
+            several threads at once. A second argument is called with the bytes that decoding is going to need, and
+            may wait until there is room for them.
         alone: whether it is one file, which belongs to the other one whatever it is called.
         source: where its labels are looked up; None for arrays of floating-point numbers.
     """
@@ -40,7 +49,7 @@ class Images:
     name: str
     description: str
     names: Sequence[str]
-    read: Callable[[int], tuple[Levels, bytes]]
+    read: Read
     alone: bool = False
     source: ImageSource | None = None
 
@@ -83,11 +92,20 @@ def opened_images(given: Any, name: str, argument: str) -> Images:
 def _of_source(source: ImageSource, name: str, *, alone: bool = False) -> Images:
     from ..features.content import digest_of
 
-    def read(index: int) -> tuple[Levels, bytes]:
+    def read(index: int, need: Need = _no_matter, /) -> tuple[Levels, bytes]:
         raw = source.read(index)
+        need(_size(raw) + bytes_to_decode(raw))
         return levels_of(raw, source.names[index]), digest_of(raw)
 
     return Images(name, source.description, source.names, read, alone, source)
+
+
+def _no_matter(needed: int) -> None:
+    """However much: one image is read, and nothing beside it."""
+
+
+def _size(raw: Raw) -> int:
+    return len(raw) if isinstance(raw, bytes) else raw.nbytes
 
 
 def _one_file(given: str | os.PathLike[str]) -> bool:
@@ -126,7 +144,8 @@ def _floating(given: Tensor | NDArray[Any], name: str, argument: str) -> Images:
 
     from ..features.content import digest_of
 
-    def read(index: int) -> tuple[Levels, bytes]:
+    def read(index: int, need: Need = _no_matter, /) -> tuple[Levels, bytes]:
+        need(4 * tensor[index].numel())
         pixels = tensor[index].float().clamp(0, 1).permute(1, 2, 0).numpy()
         return Levels(pixels, is_grey(pixels)), digest_of(np.ascontiguousarray(pixels).view(np.uint8))
 

@@ -1,14 +1,13 @@
 """How do pairs pass by once, for all measures, in the memory of a few batches?
 
-Threads read the images of a pair together, a bounded number of pairs ahead. Pairs of one size wait for each other until
-they make a batch; where many sizes wait at once, the largest group goes first.
+Threads read the images of a pair together, as many pairs ahead as a bounded number of bytes allows. Pairs of one size
+wait for each other until they make a batch; where many sizes wait at once, the largest group goes first.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -25,6 +24,7 @@ from ..pairs import PairMeasure
 from .levels import Levels
 from .matching import Matched
 from .opened_pairs import Images
+from .reading_ahead import IN_FLIGHT, Room, read_ahead
 from .seen import Seen
 
 Progress = Callable[[int, int], None]
@@ -88,8 +88,8 @@ def one_pass(
     """Every measure of every candidate's pairs.
 
     Raises:
-        DataError: images that cannot be read, unless they are to be skipped; a pair of two sizes; images too small for
-            a measure; a value that is NaN.
+        DataError: images that cannot be read, unless they are to be skipped and a pair is left; a pair of two sizes;
+            images too small for a measure; a value that is NaN.
         UsageError: a batch_size or workers below 1.
     """
     workers = threads_for_decoding() if workers is None else workers
@@ -108,13 +108,16 @@ def one_pass(
         group = groups.pop(shape)
         waiting -= len(group) * _pixels(shape)
         rows = [row for row, _ in group]
-        x = torch.stack([images[target.name] for _, images in group]).to(device)
+        x = _stacked([images[target.name] for _, images in group]).to(device)
         for one in candidates:
-            y = torch.stack([images[one.name] for _, images in group]).to(device)
+            y = _stacked([images[one.name] for _, images in group]).to(device)
             for name, measure in measures.items():
                 found.values[one.name][name][rows] = _values(measure, name, y, x, one, pairs, rows)
 
-    with closing(_in_order(target, candidates, pairs, workers, 2 * workers)) as outcomes:
+    reading = read_ahead(
+        _reader(target, candidates, pairs), n, workers=workers, at_most=2 * workers, in_flight=IN_FLIGHT
+    )
+    with closing(reading) as outcomes:
         for row, outcome in enumerate(outcomes):
             if progress is not None:
                 progress(row, n)
@@ -132,6 +135,10 @@ def one_pass(
                     measure_group(max(groups, key=lambda s: len(groups[s]) * _pixels(s)))
     if found.unread and not skip_bad:
         raise _unreadable(found.unread, n * (1 + len(candidates)))
+    if found.unread and not found.measured.any():
+        raise DataError(
+            f"no pair is left to score, because each has an image that cannot be read: {_named(found.unread)}"
+        )
     for shape in list(groups):
         measure_group(shape)
     if progress is not None:
@@ -202,40 +209,49 @@ def _different(name: str, y: Levels, of_target: str, x: Levels) -> DataError:
 
 
 def _unreadable(unread: Sequence[Unread], total: int) -> DataError:
-    named = ", ".join(f"{shown(f'{each.of}/{each.name}')} ({each.reason})" for each in unread[:NAMED_AT_MOST])
-    more = len(unread) - NAMED_AT_MOST
     return DataError(
-        f"{len(unread)} of {total} images cannot be read: {named}{f' and {more} more' if more > 0 else ''}; remove "
-        "them or pass --skip-bad / skip_bad=True"
+        f"{len(unread)} of {total} images cannot be read: {_named(unread)}; remove them or pass --skip-bad / "
+        "skip_bad=True"
     )
 
 
-def _in_order(
-    target: Images, candidates: Sequence[Images], pairs: Matched, workers: int, ahead: int
-) -> Generator[_Read | list[Unread], None, None]:
-    def read(row: int) -> _Read | list[Unread]:
+def _named(unread: Sequence[Unread]) -> str:
+    named = ", ".join(f"{shown(f'{each.of}/{each.name}')} ({each.reason})" for each in unread[:NAMED_AT_MOST])
+    more = len(unread) - NAMED_AT_MOST
+    return f"{named}{f' and {more} more' if more > 0 else ''}"
+
+
+def _reader(
+    target: Images, candidates: Sequence[Images], pairs: Matched
+) -> Callable[[int, Room], _Read | list[Unread]]:
+    """A function that reads the images of one pair, or says which of them cannot be read."""
+
+    def read(row: int, room: Room) -> _Read | list[Unread]:
         levels: dict[str, Levels] = {}
         digests: dict[str, bytes] = {}
         bad = []
+        kept = 0
+
+        def need(size: int) -> None:
+            room.need(row, kept + size)
+
         at = [(target, pairs.target[row]), *((one, pairs.candidates[one.name][row]) for one in candidates)]
         for one, index in at:
             try:
-                levels[one.name], digests[one.name] = one.read(index)
+                levels[one.name], digests[one.name] = one.read(index, need)
             except UnreadableImage as error:
                 bad.append(Unread(one.name, error.name, error.reason))
+            else:
+                kept += levels[one.name].pixels.nbytes
+        room.keep(row, 0 if bad else kept)
         return bad or _Read(levels, digests)
 
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="assay-decode")
-    queued: deque[Future[_Read | list[Unread]]] = deque()
-    try:
-        for row in range(len(pairs.target)):
-            queued.append(pool.submit(read, row))
-            if len(queued) >= ahead:
-                yield queued.popleft().result()
-        while queued:
-            yield queued.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    return read
+
+
+def _stacked(images: Sequence[Tensor]) -> Tensor:
+    """A batch; one image, which is alone because it is large, is not copied."""
+    return images[0][None] if len(images) == 1 else torch.stack(list(images))
 
 
 def _pixels(shape: tuple[int, ...]) -> int:

@@ -1,46 +1,36 @@
-"""How do the parts become one page that needs nothing else?"""
+"""Which parts has the page of a comparison?"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from pathlib import Path
+from collections.abc import Mapping
 
 from ...comparison import Comparison
-from ...errors import DataError
-from ...written_whole import write_whole
 from .album import Album, Key, album_of
 from .classes import classes_section
 from .copies import copies_section, suspected_copies
 from .decisions import decisions_section
+from .document import document, write_document
 from .galleries import by_importance, chosen_samples, galleries_section
 from .groups import group_shares, groups_section
 from .headline import headline
 from .influences import influences_section
-from .markup import Html, data_block, element, readable, together
+from .markup import data_block
 from .measures import measures_section
 from .notes import notes_section, settings_section
 from .picture import picture_data, picture_of, picture_section
-from .policy import content_policy
-from .section import Section
 from .steps import steps_section
 
 
 def write_page(
     found: Comparison, path: str | os.PathLike[str], maps: Mapping[Key, bytes] | None = None
 ) -> None:
-    """Write `as_page` under a temporary name beside the target, and rename it when it is complete.
+    """Write `as_page`, whole or not at all.
 
     Raises:
         DataError: where the folder is missing or the file cannot be written.
     """
-    page = as_page(found, maps)
-    try:
-        write_whole(path, page.encode())
-    except OSError as error:
-        where = readable(str(Path(path)))
-        raise DataError(f"{where} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    write_document(as_page(found, maps), path)
 
 
 def as_page(found: Comparison, maps: Mapping[Key, bytes] | None = None) -> str:
@@ -85,7 +75,7 @@ def as_page(found: Comparison, maps: Mapping[Key, bytes] | None = None) -> str:
     ]
     shown = [section for section in sections if section is not None]
     data = {"pictures": list(album.pictures), "clouds": picture_data(found, picture, album)}
-    return _document(found, shown, data_block("data", data), album)
+    return document(headline(found), [_about(found)], shown, _told(found, album), data_block("data", data))
 
 
 def shown_samples(found: Comparison) -> list[Key]:
@@ -93,70 +83,21 @@ def shown_samples(found: Comparison) -> list[Key]:
     return list(dict.fromkeys(by_importance(chosen_samples(found))[0]))
 
 
-def _document(found: Comparison, sections: Sequence[Section], data: Html, album: Album) -> str:
-    style, script = _asset("report.css"), _asset("report.js")
-    sentence = headline(found)
-    head = element(
-        "head",
-        {},
-        element("meta", {"charset": "utf-8"}),
-        element("meta", {"http-equiv": "Content-Security-Policy", "content": content_policy(style, script)}),
-        element("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        element("meta", {"name": "color-scheme", "content": "light dark"}),
-        element("title", {}, f"assay: {sentence}"),
-        element("link", {"rel": "icon", "href": "data:,"}),
-        element("style", {}, Html(style)),
-    )
-    body = element(
-        "body",
-        {},
-        element("a", {"class": "skip", "href": "#main"}, "To the numbers"),
-        _header(found, sentence),
-        element(
-            "nav",
-            {"aria-label": "parts of the page"},
-            *(element("a", {"href": f"#{section.identity}"}, section.title) for section in sections),
-        ),
-        element("main", {"id": "main"}, *(section.html() for section in sections)),
-        _footer(found, album),
-        data,
-        element("script", {}, Html(script)),
-    )
-    return "<!doctype html>\n" + element("html", {"lang": "en"}, head, body) + "\n"
-
-
-def _header(found: Comparison, sentence: str) -> Html:
+def _about(found: Comparison) -> str:
     real = found.settings["real"]
     names = list(dict.fromkeys(row.candidate for row in found.rows))
     count = "an unknown number of" if real["n"] is None else f"{real['n']:,}"
     candidates = f"{len(names)} candidates" if len(names) != 1 else "1 candidate"
-    about = " \u00b7 ".join(
+    return " \u00b7 ".join(
         [
             f"real: {real['name']}, {count} {real['unit']}",
             candidates,
             f"features: {found.settings['features']}",
         ]
     )
-    return element(
-        "header",
-        {},
-        element(
-            "div",
-            {"class": "bar-line"},
-            element("span", {"class": "brand"}, "assay"),
-            element("button", {"type": "button", "id": "theme", "aria-pressed": "false"}, "Dark"),
-        ),
-        element("h1", {}, sentence),
-        element("p", {"class": "about"}, about),
-        element(
-            "noscript",
-            {},
-            element("p", {"class": "lead"}, "Pictures, sorting and tabs need scripts, which are off."),
-        ),
-    )
 
 
-def _footer(found: Comparison, album: Album) -> Html:
+def _told(found: Comparison, album: Album) -> list[str]:
     versions = found.settings.get("versions") or {}
     told = [f"Made by assay {versions.get('assay', '')}."]
     if album.left_out:
@@ -164,8 +105,4 @@ def _footer(found: Comparison, album: Album) -> Html:
             f"{album.left_out:,} pictures were left out to keep the file small; galleries come before the dots of the "
             "picture of features."
         )
-    return element("footer", {}, together(element("p", {}, line) for line in told))
-
-
-def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return told

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import DataError
-from ...written_whole import write_whole
 from ..scored_table import headlines
+from .document import document, write_document
 from .headline import headline
-from .markup import Html, data_block, element, readable
+from .markup import data_block
 from .notes import notes_section, settings_section
-from .policy import content_policy
 from .scored_pictures import importance, pictured_pairs
 from .scored_sections import differences_section, means_section, pairs_section, worst_section
 
@@ -22,17 +18,12 @@ if TYPE_CHECKING:
 
 
 def write_scored_page(found: Scores, path: str | os.PathLike[str], worst: int, by: str) -> None:
-    """Write `as_page` under a temporary name beside the target, and rename it when it is complete.
+    """Write `as_page`, whole or not at all.
 
     Raises:
         DataError: where the folder is missing or the file cannot be written.
     """
-    page = as_page(found, worst, by)
-    try:
-        write_whole(path, page.encode())
-    except OSError as error:
-        where = readable(str(Path(path)))
-        raise DataError(f"{where} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    write_document(as_page(found, worst, by), path)
 
 
 def as_page(found: Scores, worst: int, by: str) -> str:
@@ -56,61 +47,16 @@ def as_page(found: Scores, worst: int, by: str) -> str:
         )
         if section is not None
     ]
-    style = _asset("report.css") + _asset("scored.css")
-    script = _asset("report.js") + _asset("scored.js")
-    sentence = headline(found.comparison)
-    head = element(
-        "head",
-        {},
-        element("meta", {"charset": "utf-8"}),
-        element("meta", {"http-equiv": "Content-Security-Policy", "content": content_policy(style, script)}),
-        element("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        element("meta", {"name": "color-scheme", "content": "light dark"}),
-        element("title", {}, f"assay: {sentence}"),
-        element("link", {"rel": "icon", "href": "data:,"}),
-        element("style", {}, Html(style)),
-    )
-    versions = found.settings["versions"]
-    told = [f"Made by assay {versions['assay']}."]
+    told = [f"Made by assay {found.settings['versions']['assay']}."]
     if pictured.left_out:
-        told.append(f"{pictured.left_out:,} pictures were left out to keep the file small.")
-    body = element(
-        "body",
-        {},
-        element("a", {"class": "skip", "href": "#main"}, "To the numbers"),
-        _header(found, sentence),
-        element(
-            "nav",
-            {"aria-label": "parts of the page"},
-            *(element("a", {"href": f"#{section.identity}"}, section.title) for section in sections),
-        ),
-        element("main", {"id": "main"}, *(section.html() for section in sections)),
-        element("footer", {}, *(element("p", {}, line) for line in told)),
+        pairs = "pair was" if pictured.left_out == 1 else "pairs were"
+        told.append(f"{pictured.left_out:,} {pairs} left out of the pictures to keep the file small.")
+    return document(
+        headline(found.comparison),
+        headlines(found),
+        sections,
+        told,
         data_block("data", {"pictures": list(pictured.pictures), "clouds": []}),
-        element("script", {}, Html(script)),
+        styles=("report.css", "scored.css"),
+        scripts=("report.js", "scored.js"),
     )
-    return "<!doctype html>\n" + element("html", {"lang": "en"}, head, body) + "\n"
-
-
-def _header(found: Scores, sentence: str) -> Html:
-    return element(
-        "header",
-        {},
-        element(
-            "div",
-            {"class": "bar-line"},
-            element("span", {"class": "brand"}, "assay"),
-            element("button", {"type": "button", "id": "theme", "aria-pressed": "false"}, "Dark"),
-        ),
-        element("h1", {}, sentence),
-        *(element("p", {"class": "about"}, line) for line in headlines(found)),
-        element(
-            "noscript",
-            {},
-            element("p", {"class": "lead"}, "Pictures, sorting and tabs need scripts, which are off."),
-        ),
-    )
-
-
-def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")

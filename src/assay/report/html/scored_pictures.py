@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SIDE = 400  # pixels of a window
 STEP = 8  # between places a window is tried at
+PNG_AROUND = 2048  # bytes of a PNG beside its rows: the colours and headers
 NEARLY_ALL = 0.998  # of a map's places that are not drawn brightest
 # black over purple and orange to pale yellow: its lightness rises all the way, for every kind of colour vision
 HEAT = (
@@ -37,11 +38,11 @@ HEAT = (
 
 @dataclass(frozen=True)
 class Pictured:
-    """One pair: the numbers of its pictures, -1 where the page had no room for one.
+    """One pair, with the numbers of its pictures.
 
     Attributes:
         candidate, row: which pair.
-        restored, target: numbers among the album's pictures.
+        restored, target: numbers among the page's pictures.
         maps: by what it is called, the number of each map.
         size: (height, width) as measured.
         window: (top, left, height, width) of what is shown; None for all of it.
@@ -58,7 +59,14 @@ class Pictured:
 
 @dataclass(frozen=True)
 class PicturedPairs:
-    """Pairs in the order they are shown in, their pictures in base64, and what the brightest place of each map is."""
+    """The worst pairs as far as the page has room for them.
+
+    Attributes:
+        pairs: in the order they are shown in.
+        pictures: PNG in base64.
+        limits: what the brightest place of each kind of map is.
+        left_out: how many pairs found no room.
+    """
 
     pairs: tuple[Pictured, ...]
     pictures: tuple[str, ...]
@@ -76,11 +84,19 @@ class _Window:
     size: tuple[int, int]
     at: tuple[int, int, int, int] | None
 
+    def without_images(self) -> _Window:
+        """The same, its images drawn and not needed any more."""
+        nothing = torch.empty(0)
+        return replace(self, y=nothing, x=nothing)
+
 
 def pictured_pairs(
     found: Scores, chosen: Sequence[tuple[str, int]], by: str, budget: int = BUDGET
 ) -> PicturedPairs:
-    """Read the chosen pairs again and draw them.
+    """Read the chosen pairs again and draw them as far as the budget goes: a pair with its maps, or not at all.
+
+    Maps can be drawn when the brightest place of all is known, so their numbers wait, for the pairs that are shown: a
+    few bytes a character of the budget, however many pairs are chosen.
 
     Args:
         found: the scores.
@@ -92,47 +108,63 @@ def pictured_pairs(
         MissingExtra: without Pillow.
     """
     measure = _mapped(found, by)
-    windows = [_window(found, candidate, row, measure) for candidate, row in chosen]
+    album = _Pictures()
+    spent = 0
+    taken: list[tuple[_Window, int, int]] = []
     limits: dict[str, float] = {}
-    for each in windows:
-        for name, values in each.maps:
+    for candidate, row in chosen:
+        window = _window(found, candidate, row, measure)
+        restored, target = _picture(window.y), _picture(window.x)
+        spent += album.cost([restored, target]) + sum(_most_of_a_map(values) for _, values in window.maps)
+        if spent > budget:
+            break  # those that follow matter less, and are not even read
+        for name, values in window.maps:
             limits[name] = max(limits.get(name, 0.0), float(torch.quantile(_few(values), NEARLY_ALL)))
-    album = _Pictures(budget)
-    pairs = [
+        taken.append((window.without_images(), album.put(restored), album.put(target)))
+    pairs = tuple(
         Pictured(
-            each.candidate,
-            each.row,
-            album.put(_picture(each.y)),
-            album.put(_picture(each.x)),
-            tuple((name, album.put(_heat(values, limits[name]))) for name, values in each.maps),
-            each.size,
-            each.at,
+            window.candidate,
+            window.row,
+            restored,
+            target,
+            tuple((name, album.put(_heat(values, limits[name]))) for name, values in window.maps),
+            window.size,
+            window.at,
         )
-        for each in windows
-    ]
-    return PicturedPairs(tuple(pairs), tuple(album.pictures), tuple(limits.items()), album.left_out)
+        for window, restored, target in taken
+    )
+    return PicturedPairs(pairs, tuple(album.pictures), tuple(limits.items()), len(chosen) - len(pairs))
 
 
 class _Pictures:
-    """Pictures, each once, within a budget."""
+    """Pictures in base64, each once."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self) -> None:
         self.pictures: list[str] = []
-        self.left_out = 0
-        self._left = budget
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[bytes, int] = {}
+
+    def cost(self, pictures: Sequence[bytes]) -> int:
+        """Characters that those of them add which are not there yet."""
+        return sum(_characters(len(each)) for each in dict.fromkeys(pictures) if each not in self._numbers)
 
     def put(self, picture: bytes) -> int:
-        """The picture's number; -1 where there is no room."""
-        text = base64.b64encode(picture).decode()
-        if text not in self._numbers:
-            if len(text) > self._left:
-                self.left_out += 1
-                return -1
-            self._left -= len(text)
-            self._numbers[text] = len(self.pictures)
-            self.pictures.append(text)
-        return self._numbers[text]
+        """The picture's number."""
+        if picture not in self._numbers:
+            self._numbers[picture] = len(self.pictures)
+            self.pictures.append(base64.b64encode(picture).decode())
+        return self._numbers[picture]
+
+
+def _characters(size: int) -> int:
+    """How long so many bytes are in base64."""
+    return 4 * ((size + 2) // 3)
+
+
+def _most_of_a_map(values: Tensor) -> int:
+    """Characters that a map takes at most, however it will be drawn: a byte a place, which need not get smaller."""
+    height, width = values.shape
+    raw = height * (width + 1)
+    return _characters(raw + raw // 64 + PNG_AROUND)
 
 
 def _mapped(found: Scores, by: str) -> tuple[str, PairMeasure] | None:

@@ -161,15 +161,15 @@ def _pair(found: Scores, each: Pictured, by: str) -> Html:
     ]
     size = f"{each.size[0]} x {each.size[1]}"
     part = (
-        size
+        f"{size} pixels"
         if each.window is None
-        else f"{each.window[2]} x {each.window[3]} of {size}, where it differs most"
+        else f"{each.window[2]} x {each.window[3]} of {size} pixels, where it differs most"
     )
     maps = [
         element(
             "figure",
             {"class": "error-map"},
-            _image(number, f"map of {kind}: {name}"),
+            element("img", {"data-t": number, "alt": f"map of {kind}: {name}"}),
             element("figcaption", {}, element("span", {}, kind)),
         )
         for kind, number in each.maps
@@ -178,7 +178,7 @@ def _pair(found: Scores, each: Pictured, by: str) -> Html:
         element("span", {"class": "file", "title": name}, name),
         *([element("span", {"class": "file"}, f"target {target}")] if target != name else []),
         element("span", {"class": "says"}, " \u00b7 ".join(values)),
-        element("span", {"class": "file"}, f"{part} pixels"),
+        element("span", {"class": "file"}, part),
     ]
     return element(
         "figure",
@@ -189,8 +189,6 @@ def _pair(found: Scores, each: Pictured, by: str) -> Html:
 
 
 def _slider(each: Pictured, name: str) -> Html:
-    if each.restored < 0 or each.target < 0:
-        return element("div", {"class": "slider"}, element("span", {"class": "no-picture"}, "no picture"))
     height, width = each.size if each.window is None else each.window[2:]
     return element(
         "div",
@@ -213,12 +211,6 @@ def _slider(each: Pictured, name: str) -> Html:
             },
         ),
     )  # fmt: skip
-
-
-def _image(number: int, alt: str) -> Html:
-    if number < 0:
-        return element("span", {"class": "no-picture"}, "no picture")
-    return element("img", {"data-t": number, "alt": alt})
 
 
 def _values(found: Scores, candidate: str, by: str) -> Html:
