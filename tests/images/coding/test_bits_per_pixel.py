@@ -70,3 +70,22 @@ def test_bad_input() -> None:
         likelihood_bits_per_pixel(p.long(), 8, 8)
     with pytest.raises(UsageError, match="floor: expected a probability"):
         likelihood_bits_per_pixel(p, 8, 8, floor=0.0)
+    with pytest.raises(UsageError, match="floor: expected a probability"):
+        likelihood_bits_per_pixel(p, 8, 8, floor="1e-9")  # type: ignore[arg-type]
+    for wrong in (None, 3, "p"):
+        with pytest.raises(UsageError, match="likelihoods: expected a tensor"):
+            likelihood_bits_per_pixel(wrong, 8, 8)  # type: ignore[arg-type]
+    for wrong in ("abc", ["1"], None, [True], [1 + 2j], [[1], [2, 3]]):
+        with pytest.raises(UsageError, match=r"^sizes: expected numbers"):
+            bits_per_pixel(wrong, 8, 8)
+        with pytest.raises(UsageError, match=r"^height: expected numbers"):
+            bits_per_pixel([5], wrong, 8)  # type: ignore[arg-type]
+
+
+def test_a_floor_below_the_precision_costs_what_it_says() -> None:
+    zero = torch.tensor([[0.0, 0.5]], requires_grad=True)
+    value = likelihood_bits_per_pixel(zero, 1, 1, floor=1e-60)
+    assert float(value.detach()) == pytest.approx(1 + 60 * math.log2(10), rel=1e-6)
+    (slope,) = torch.autograd.grad(value.sum(), zero)
+    assert slope.tolist() == [[0.0, pytest.approx(-2 / math.log(2), rel=1e-6)]]
+    assert likelihood_bits_per_pixel(torch.tensor([[math.nan, 0.5]]), 1, 1).isnan().all()

@@ -148,3 +148,8 @@ def test_what_has_no_answer(function: Any) -> None:
             function(rate, quality, *wrong)
     with pytest.raises(UsageError, match="method: expected one of pchip, akima, cubic"):
         function(*ANCHOR, *TEST, method="spline")
+    for text in ("abcd", ["a", "b", "c", "d"], None, [True] * 4, [1j, 2, 3, 4], [[1], [2, 3]]):
+        with pytest.raises(UsageError, match="test: rates: expected numbers"):
+            function(rate, quality, text, [4, 5, 6, 7])
+        with pytest.raises(UsageError, match="anchor: qualities: expected numbers"):
+            function(rate, text, rate, quality)

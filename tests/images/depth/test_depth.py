@@ -108,6 +108,10 @@ def test_refused():
     for call, said in [
         (lambda: silog(made, truth, variance_focus=1.5), "variance_focus: expected a number in"),
         (lambda: silog(made, truth, scale=0), "scale: expected a number above 0"),
+        (lambda: silog(made, truth, variance_focus=True), "variance_focus: expected a number in"),
+        (lambda: silog(made, truth, variance_focus="1"), "variance_focus: expected a number in"),
+        (lambda: silog(made, truth, scale=None), "scale: expected a number above 0"),
+        (lambda: delta_accuracy(made, truth, threshold="1.25"), "threshold: expected a factor above 1"),
         (lambda: depth_rmse(made, truth, of="ln"), "of: expected 'depth' or 'log', got 'ln'"),
         (lambda: delta_accuracy(made, truth, threshold=1.0), "threshold: expected a factor above 1"),
         (

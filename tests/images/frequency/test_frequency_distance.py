@@ -148,3 +148,12 @@ def test_bad_options() -> None:
             frequency_distance(x, y, **options)
     with pytest.raises(DataError, match="x"):
         frequency_distance.estimate(255 * x, y)
+
+
+def test_a_large_power_of_the_logarithm_matrix_stays_finite() -> None:
+    """log(1 + D^a) is a log D for a large a, long after D^a has left single precision."""
+    x, y = 255 * torch.rand(2, 1, 1, 9, 11, generator=torch.Generator().manual_seed(0))
+    power = np.abs(np.fft.fft2((x - y).double().numpy(), norm="ortho"))
+    logarithms = np.logaddexp(0, 50 * np.log(power))
+    expected = (logarithms / logarithms.max() * power**2).mean()
+    assert float(frequency_distance(x, y, alpha=50.0, log_matrix=True)) == pytest.approx(expected, rel=1e-5)

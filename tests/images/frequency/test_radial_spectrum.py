@@ -119,3 +119,15 @@ def test_bad_input() -> None:
         radial_spectrum(torch.ones(8, 8, dtype=torch.int64))
     with pytest.raises(UsageError, match="images: expected floating-point"):
         radial_spectrum(torch.ones(8))
+    for wrong in (torch.ones(3, 0), torch.ones(0, 3), np.ones((4, 4)), None):
+        with pytest.raises(UsageError, match="images: expected floating-point"):
+            radial_spectrum(wrong)
+    for sides in ((0, 3), (3, -1), (2.5, 3), (True, 3), ("3", 3)):
+        with pytest.raises(UsageError, match=r"^(height|width): expected a whole number of pixels"):
+            ring_sizes(*sides)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_narrow_images_are_widened(dtype: torch.dtype) -> None:
+    x = images(2, 1, 9, 8).to(dtype)
+    torch.testing.assert_close(radial_spectrum(x), radial_spectrum(x.float()))

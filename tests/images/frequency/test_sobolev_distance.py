@@ -157,3 +157,17 @@ def test_bad_options() -> None:
     ):
         with pytest.raises(UsageError, match=message):
             sobolev_distance(x, x, **options)
+
+
+def test_an_order_beyond_the_precision_is_refused_and_gives_no_nan() -> None:
+    x = fields(1, 1, 32, 40).float()
+    unit: dict[str, Any] = {"lengths": (1.0, 1.0)}
+    for boundary in ("periodic", "reflecting"):
+        assert float(sobolev_distance(x, x, order=7.0, boundary=boundary, **unit)) == 0.0  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=r"^order: at 12.0 the weight of a frequency is e\^"):
+            sobolev_distance(x, x, order=12.0, boundary=boundary, **unit)  # type: ignore[arg-type]
+        wide = x.double()
+        assert float(sobolev_distance(wide, wide, order=12.0, boundary=boundary, **unit)) == 0.0  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"order: at -9\.0"):
+        sobolev_distance(x, x, order=-9.0, homogeneous=True, lengths=(1e6, 1e6))
+    assert float(sobolev_distance(x, x, order=-90.0, **unit)) == 0.0

@@ -79,6 +79,11 @@ def test_refused():
         equity_scaled([0.1, math.nan, 0.3], [0, 1, 1])
     with pytest.raises(DataError, match=r"values: from 10 to 90, expected \[0, 1\]"):
         equity_scaled([10.0, 90.0], [0, 1])
-    for labels in (["a", None, "b"], [1.0, math.nan, 2.0]):
+    for level in ("0.95", None, True):
+        with pytest.raises(UsageError, match="level: expected a number"):
+            equity_scaled([0.1, 0.2], [0, 1], level=level)
+    with pytest.raises(UsageError, match="groups: expected one label a pair"):
+        equity_scaled([0.1, 0.2], [["a"], ["b", "c"]])
+    for labels in (["a", None, "b"], [1.0, math.nan, 2.0], ["a", math.nan, "b"], ("a", np.nan, "nan")):
         with pytest.raises(DataError, match=r"groups: 1 of 3 labels are missing \(rows 1\)"):
             equity_scaled([0.1, 0.2, 0.3], labels)

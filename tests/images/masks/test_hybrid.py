@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from scipy.signal import convolve2d
 
 from assay.errors import UsageError
-from assay.images.masks import segmentation_hybrid
+from assay.images.masks import iou, segmentation_hybrid
 from assay.images.structure import ssim
 
 
@@ -103,3 +105,21 @@ def test_the_gradient_by_a_target_is_finite_too():
     h = 1e-6 * torch.cos(torch.arange(u.numel(), dtype=u.dtype)).view_as(u)
     up, down = (segmentation_hybrid(inner, u.detach() + s * h).sum() for s in (1, -1))
     torch.testing.assert_close((slope * h).sum(), (up - down) / 2, rtol=1e-5, atol=1e-12)
+
+
+def test_targets_beyond_or_nan_stop_no_device():
+    """The kernel would: values of 255 go on along the term's own line, as the other terms do."""
+    p, t = members()
+    far = 3.0 * t
+    pixels = -(far * p.log() + (1 - far) * (1 - p).log()).flatten(1).mean(1)
+    inside = -(t * p.log() + (1 - t) * (1 - p).log()).flatten(1).mean(1)
+    others = segmentation_hybrid(p, t) - inside
+    torch.testing.assert_close(others, 2 - ssim_padded(p, t) - iou(p, t))
+    torch.testing.assert_close(segmentation_hybrid(p, far) - pixels, 2 - ssim_padded(p, far) - iou(p, far))
+    broken = t.clone()
+    broken[0, 0, 0, 0] = math.nan
+    assert segmentation_hybrid(p, broken).isnan().tolist() == [True, *[False] * (len(p) - 1)]
+
+
+def ssim_padded(p, t):
+    return ssim(torch.nn.functional.pad(p, (5,) * 4), torch.nn.functional.pad(t, (5,) * 4))

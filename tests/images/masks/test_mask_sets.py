@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from scipy import optimize
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from assay.errors import UsageError
+from assay.errors import DataError, UsageError
 from assay.images.masks import generalised_energy_distance, mask_set_divergence
 
 
@@ -112,3 +115,43 @@ def test_nan_is_not_taken_for_agreement():
     assert generalised_energy_distance(broken, reference).isnan().all()
     assert generalised_energy_distance(broken, reference, absent="skip").isnan().all()
     assert mask_set_divergence(broken, reference, kind="energy").isnan().all()
+
+
+def discs(side, counts, seed):
+    """Hard discs (1, n, 1, side, side) of radii around a quarter of the side, a set for each count."""
+    g = torch.Generator().manual_seed(seed)
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    radius = ((rows - side / 2) ** 2 + (columns - side / 2) ** 2).sqrt()
+    return [(radius < side / 4 + side / 24 * torch.randn(1, n, 1, 1, 1, generator=g)).float() for n in counts]
+
+
+@pytest.mark.parametrize("side,counts,seed", [(128, (4, 6), 0), (96, (16, 4), 1), (48, (1, 3), 2)])
+def test_the_default_blur_is_next_to_unregularised_transport_on_whole_masks(side, counts, seed):
+    """In single precision too, where costs are a million times the regularisation."""
+    x, y = discs(side, counts, seed)
+    n, m = counts
+    cost = ((x[0].flatten(1)[:, None] - y[0].flatten(1)) ** 2).sum(2).double().numpy() / 2
+    marginals = np.zeros((n + m, n * m))
+    for i in range(n):
+        marginals[i, i * m : (i + 1) * m] = 1
+    for j in range(m):
+        marginals[n + j, j::m] = 1
+    sums = np.concatenate([np.full(n, 1 / n), np.full(m, 1 / m)])
+    exact = optimize.linprog(cost.ravel(), A_eq=marginals, b_eq=sums).fun
+    # the regularisation of 0.05^2 and its two corrections move the value by no more than it times the logarithms of n m
+    assert float(mask_set_divergence(x, y)) == pytest.approx(
+        exact, abs=0.05**2 * math.log(n * m + 1) + 1e-6 * exact
+    )
+
+
+@pytest.mark.parametrize("statistic", ["v", "u"])
+def test_masks_of_255_are_refused_and_not_taken_for_agreement(statistic):
+    x = torch.rand(2, 3, 1, 5, 5, generator=torch.Generator().manual_seed(0)) > 0.5
+    y = ~x
+    with pytest.raises(DataError, match=r"^prediction: values from 0 to 255, expected .* divide 255s by 255"):
+        generalised_energy_distance(x.to(torch.uint8) * 255, y, statistic=statistic)
+    with pytest.raises(DataError, match=r"^reference: values from -1 to"):
+        generalised_energy_distance(x, -y.float(), statistic=statistic)
+    torch.testing.assert_close(
+        generalised_energy_distance(x.to(torch.uint8), y), generalised_energy_distance(x, y.float())
+    )

@@ -129,6 +129,10 @@ def test_wrong_options():
         (lambda: iou(p, p, smooth=-1.0), "smooth: expected a number of places"),
         (lambda: tversky(p, p, false_positives=0.0), "false_positives: expected a price above 0"),
         (lambda: focal_tversky(p, p, gamma=0.0), "gamma: expected a number above 0"),
+        (lambda: tversky(p, p, false_negatives=True), "false_negatives: expected a price above 0"),
+        (lambda: tversky(p, p, false_positives="0.3"), "false_positives: expected a price above 0"),
+        (lambda: focal_tversky(p, p, gamma=None), "gamma: expected a number above 0"),
+        (lambda: focal_tversky(p, p, gamma=True), "gamma: expected a number above 0"),
         (lambda: dice.objective(absent="no")(p.float(), p), "absent"),
     ]:
         with pytest.raises(UsageError, match=said):

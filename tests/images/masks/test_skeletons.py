@@ -178,3 +178,11 @@ def test_a_threshold_that_no_probability_passes_is_refused():
     mask = torch.ones(1, 1, 4, 4)
     with pytest.raises(UsageError, match="threshold: expected"):
         cldice(mask, mask, threshold=127)
+
+
+def test_soft_skeletons_of_truth_values_and_of_other_shapes():
+    hard = line() > 0
+    torch.testing.assert_close(soft_skeleton(hard, 3), soft_skeleton(line(), 3))
+    for wrong in (hard[0], hard.numpy(), "mask", hard.to(torch.complex64)):
+        with pytest.raises(UsageError, match=r"^masks: expected a tensor \(B, C, H, W\)"):
+            soft_skeleton(wrong, 3)

@@ -97,6 +97,10 @@ def test_refused(monkeypatch):
         betti_error.objective()
     with pytest.raises(UsageError, match=r"dimension: expected None or one of \[0, 1\], got 2"):
         betti_error(mask, mask, dimension=2)
+    for wrong in (True, False, 1.0, torch.tensor(1)):
+        with pytest.raises(UsageError, match="dimension: expected None or one of"):
+            betti_error(mask, mask, dimension=wrong)
+    assert torch.equal(betti_numbers(mask.bfloat16()), betti_numbers(mask))
     with pytest.raises(UsageError, match="connectivity: expected 'full' or 'faces', got 8"):
         betti_error(mask, mask, connectivity=8)
     with pytest.raises(UsageError, match="threshold: expected"):

@@ -95,6 +95,8 @@ def test_the_published_model():
 def test_without_a_model_or_its_package(monkeypatch):
     with pytest.raises(UsageError, match="model: pass brisque_model"):
         brisque(torch.rand(1, 3, 24, 24))
+    with pytest.raises(UsageError, match=r"model: expected what brisque_model\(\) reads, got str"):
+        brisque(torch.rand(1, 3, 24, 24), model="svm.txt")
     # the package's attribute of this name is the measure
     monkeypatch.setattr(sys.modules["assay.images.one_image.brisque"], "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"assay\[brisque\]"):

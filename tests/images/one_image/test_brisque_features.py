@@ -209,3 +209,16 @@ def test_bad_input():
         brisque_features(torch.rand(1, 1, 20, 20), data_range=0.0)
     with pytest.raises(UsageError, match='convention: expected "matlab" or "cpp"'):
         brisque_features(torch.rand(1, 1, 20, 20), convention="opencv")
+    for wrong in (torch.rand(1, 20, 20), torch.rand(1, 1, 20, 20) > 0.5, np.ones((1, 1, 20, 20))):
+        with pytest.raises(UsageError, match=r"images: expected a tensor \(B, 1 or 3, H, W\)"):
+            brisque_features(wrong)
+    with pytest.raises(UsageError, match="rounded: expected True or False"):
+        brisque_features(torch.rand(1, 1, 20, 20), rounded="no")
+
+
+def test_statistics_of_8_bit_images_are_no_whole_numbers():
+    levels = torch.randint(
+        0, 256, (1, 3, 24, 20), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+    found = brisque_features(levels, data_range=255.0)
+    torch.testing.assert_close(found, brisque_features(levels.float(), data_range=255.0))

@@ -79,3 +79,14 @@ def test_bad_input():
         prompt_embeddings(Counts(), "quality")
     with pytest.raises(UsageError, match="at least one"):
         prompt_embeddings(Counts(), [])
+    for wrong in (None, 3, {"quality"}):
+        with pytest.raises(UsageError, match="prompts: expected a list"):
+            prompt_embeddings(Counts(), wrong)
+    for pair in (("good",), ("good", 1), None, 7):
+        with pytest.raises(UsageError, match="prompts: expected one of quality"):
+            prompt_embeddings(Counts(), [pair])
+    with pytest.raises(UsageError, match="logit_scale: expected a number above zero"):
+        clip_iqa(image, positive=text, negative=text, logit_scale=True)
+    for wrong in ([1.0, 2.0], text.numpy(), text > 0):
+        with pytest.raises(UsageError, match=r"positive: expected a floating-point tensor \(K, d\)"):
+            clip_iqa(image, positive=wrong, negative=text)

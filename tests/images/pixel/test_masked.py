@@ -137,6 +137,8 @@ def test_confidence_falls_towards_the_middle():
         (masked_reconstruction, {"overlap": -1}, "overlap"),
         (masked_reconstruction, {"overlap": 1.5}, "overlap"),
         (masked_reconstruction, {"overlap_weight": -1.0}, "overlap_weight"),
+        (masked_reconstruction, {"overlap_weight": True}, "overlap_weight: expected a number"),
+        (confidence_weighted_l1, {"deviation": True}, "deviation: expected a number"),
         (confidence_weighted_l1, {"window": 64}, "window: expected an odd number"),
         (confidence_weighted_l1, {"passes": 0}, "passes"),
         (confidence_weighted_l1, {"deviation": 0.0}, "deviation"),

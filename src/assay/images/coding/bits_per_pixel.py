@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ...errors import DataError, UsageError
+from ..option_values import is_number
+from .number_table import number_table
 
 
 def bits_per_pixel(sizes: Any, height: int | Sequence[int], width: int | Sequence[int]) -> Tensor:
@@ -30,7 +32,7 @@ def bits_per_pixel(sizes: Any, height: int | Sequence[int], width: int | Sequenc
         *The mean of these, or all bits over all pixels?* For images of one size both are the same. For several sizes
         the mean counts every image alike, and the ratio of sums every pixel: say which a curve is of.
     """
-    bytes_ = torch.as_tensor(sizes, dtype=torch.float64)
+    bytes_ = number_table(sizes, "sizes")
     if bytes_.ndim != 1 or not len(bytes_):
         raise UsageError(
             f"sizes: expected one number of bytes an image, shape (n,), got {tuple(bytes_.shape)}"
@@ -61,9 +63,9 @@ def likelihood_bits_per_pixel(
         UsageError: no tensor, tensors of different B or not floating point, sides below 1, a floor outside (0, 1).
             Values are not looked at: probabilities above 1 would count as negative bits.
     """
-    given = [likelihoods] if isinstance(likelihoods, Tensor) else list(likelihoods)
-    if not given:
-        raise UsageError("likelihoods: expected a tensor (B, ...) or several, got none")
+    given = [likelihoods] if isinstance(likelihoods, Tensor) else likelihoods
+    if not isinstance(given, (list, tuple)) or not given:
+        raise UsageError(f"likelihoods: expected a tensor (B, ...) or a list of several, got {given!r}")
     for k, each in enumerate(given):
         if not isinstance(each, Tensor) or not each.is_floating_point() or each.ndim < 2:
             shown = f"{each.dtype} {tuple(each.shape)}" if isinstance(each, Tensor) else type(each).__name__
@@ -74,20 +76,23 @@ def likelihood_bits_per_pixel(
             raise UsageError(
                 f"likelihoods: expected {len(given[0])} images in each tensor, got {len(each)} in {k}"
             )
-    if not 0 < floor < 1:
-        raise UsageError(f"floor: expected a probability between 0 and 1, got {floor}")
+    if not is_number(floor) or not 0 < floor < 1:
+        raise UsageError(f"floor: expected a probability between 0 and 1, got {floor!r}")
     pixels = _side(height, "height", 1) * _side(width, "width", 1)
     bits: Tensor | None = None
     for each in given:
         wide = each if each.dtype == torch.float64 else each.to(torch.float32)
-        own = -wide.clamp_min(floor).flatten(1).log2().sum(1)
+        likely = wide > floor
+        # a floor below the least number of the precision must not become 0
+        own = torch.where(likely, -torch.where(likely, wide, 1.0).log2(), -math.log2(floor)).flatten(1).sum(1)
+        own = own + 0.0 * wide.detach().flatten(1).sum(1)
         bits = own if bits is None else bits + own
     assert bits is not None
     return bits / float(pixels)
 
 
 def _side(value: Any, name: str, n: int) -> Tensor:
-    sides = torch.as_tensor(value, dtype=torch.float64)
+    sides = number_table(value, name)
     if sides.ndim and sides.shape != (n,):
         raise UsageError(
             f"{name}: expected one number, or one an image, shape ({n},), got {tuple(sides.shape)}"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...errors import DataError, UsageError
 from .curve_average import Interpolation, curve_average
+from .number_table import number_table
 
 FEWEST = 4
 
@@ -120,7 +121,9 @@ def as_curve(rate: Any, quality: Any, name: str) -> tuple[Tensor, Tensor]:
     Raises:
         UsageError, DataError: as `bd_rate`.
     """
-    rates, qualities = (torch.as_tensor(v, dtype=torch.float64).detach().cpu() for v in (rate, quality))
+    rates, qualities = (
+        number_table(v, f"{name}: {what}") for v, what in ((rate, "rates"), (quality, "qualities"))
+    )
     if rates.ndim != 1 or rates.shape != qualities.shape:
         raise UsageError(
             f"{name}: expected as many rates as qualities, (p,) each, got {tuple(rates.shape)} and "
@@ -164,7 +167,11 @@ def _gap(x: Tensor, y: Tensor, x_test: Tensor, y_test: Tensor, method: Interpola
             f"the curves share no {what}: the anchor's go from {float(a[0]):.4g} to {float(a[-1]):.4g}, the test's "
             f"from {float(b[0]):.4g} to {float(b[-1]):.4g}{where}; add operating points until they overlap"
         )
-    return curve_average(x_test, y_test, low, high, method) - curve_average(x, y, low, high, method)
+    if x.shape != x_test.shape:
+        return curve_average(x_test, y_test, low, high, method) - curve_average(x, y, low, high, method)
+    # small tensors cost their number of operations: both curves by one of each
+    both = curve_average(torch.stack((x_test, x)), torch.stack((y_test, y)), low, high, method)
+    return both[0] - both[1]
 
 
 def _listed(rates: Tensor, qualities: Tensor) -> str:

@@ -59,19 +59,16 @@ def _akima_slopes(x: Tensor, y: Tensor) -> Tensor:
 
 def _hermite_integral(x: Tensor, y: Tensor, slopes: Tensor, low: Tensor, high: Tensor) -> Tensor:
     h = x.diff()
-    ends = (((bound[..., None] - x[..., :-1]) / h).clamp(0, 1) for bound in (low, high))
-
-    def up_to(t: Tensor) -> Tensor:
-        t2, t3, t4 = t**2, t**3, t**4
-        return h * (
-            y[..., :-1] * (t - t3 + t4 / 2)
-            + y[..., 1:] * (t3 - t4 / 2)
-            + h * slopes[..., :-1] * (t2 / 2 - 2 * t3 / 3 + t4 / 4)
-            + h * slopes[..., 1:] * (t4 / 4 - t3 / 3)
-        )
-
-    below, above = (up_to(t) for t in ends)
-    return (above - below).sum(-1)
+    bounds = torch.stack([bound.expand(x.shape[:-1]) for bound in (low, high)])[..., None]
+    t = ((bounds - x[..., :-1]) / h).clamp(0, 1)
+    t2, t3, t4 = t**2, t**3, t**4
+    ends = h * (
+        y[..., :-1] * (t - t3 + t4 / 2)
+        + y[..., 1:] * (t3 - t4 / 2)
+        + h * slopes[..., :-1] * (t2 / 2 - 2 * t3 / 3 + t4 / 4)
+        + h * slopes[..., 1:] * (t4 / 4 - t3 / 3)
+    )
+    return (ends[1] - ends[0]).sum(-1)
 
 
 def _polynomial_integral(x: Tensor, y: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,8 +13,10 @@ from ...errors import DataError, UsageError
 from ...estimate import Estimate
 from ...note import Note
 from ...spread import student_reach
+from ..option_values import is_number
 from .bjontegaard import FEWEST, grows, log_rate_gap, percent, quality_gap
 from .curve_average import Interpolation
+from .number_table import number_table
 
 # of the qualities either curve reaches: below it a mean over the shared ones says little of the rest
 ENOUGH_OVERLAP = 0.75
@@ -51,7 +52,7 @@ class RateDistortion:
     qualities: Tensor = field(repr=False)
 
     def __post_init__(self) -> None:
-        rates, qualities = (_table(v) for v in (self.rates, self.qualities))
+        rates, qualities = number_table(self.rates, "rates"), number_table(self.qualities, "qualities")
         if rates.ndim != 2 or rates.shape != qualities.shape or not rates.numel():
             raise UsageError(
                 f"expected rates and qualities of one shape (images, operating points), got {tuple(rates.shape)} and "
@@ -215,8 +216,8 @@ def _comparable(test: RateDistortion, anchor: RateDistortion, level: float) -> N
 
 
 def _spread_exists(n: int, level: float) -> None:
-    if not 0 < level < 1:
-        raise UsageError(f"level: expected a number between 0 and 1, got {level}")
+    if not is_number(level) or not 0 < level < 1:
+        raise UsageError(f"level: expected a number between 0 and 1, got {level!r}")
     if n < 2:
         raise DataError(f"a spread needs at least two images, got {n}")
 
@@ -262,10 +263,6 @@ def _overlap(ours: Tensor, theirs: Tensor, what: str) -> tuple[Note, ...]:
         return ()
     sentence = f"the curves share {100 * share:.0f}% of their {what}; the rest is not in the number"
     return (Note("little overlap", sentence, numbers={"percent": 100 * share}),)
-
-
-def _table(values: Any) -> Tensor:
-    return torch.as_tensor(values, dtype=torch.float64).detach().cpu()
 
 
 def _some(bad: Tensor) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...errors import UsageError
 from ...pair_laws import value_on_equal
 from ...pairs import pair_measure
+from ..option_values import is_number
 from ..root import root
 from .draw import draw_depths
 from .measured import known_places, logarithmic_error, mean_over, positive
@@ -134,7 +135,7 @@ def delta_accuracy(
             between them. `objective` too: the value is piecewise constant; train with `silog`.
         DataError: in `estimate`: NaN, or a pair without a measurement.
     """
-    if not threshold > 1:
+    if not is_number(threshold) or not threshold > 1:
         raise UsageError(f"threshold: expected a factor above 1, such as 1.25, got {threshold!r}")
     known = known_places(target, min_depth, max_depth)
     truth = torch.where(known, target, 1.0)

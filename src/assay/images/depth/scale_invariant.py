@@ -10,6 +10,7 @@ from torch import Tensor
 from ...errors import UsageError
 from ...pair_laws import value_on_equal
 from ...pairs import pair_measure
+from ..option_values import is_number
 from ..root import root
 from .draw import draw_depths
 from .measured import known_places, logarithmic_error, mean_over
@@ -67,9 +68,9 @@ def silog(
         *A prediction at 0 or below?* Counts as the smallest positive number: a large error, not NaN. It has no
         gradient; let the network end in an exponential or a softplus.
     """
-    if not 0 <= variance_focus <= 1:
+    if not is_number(variance_focus) or not 0 <= variance_focus <= 1:
         raise UsageError(f"variance_focus: expected a number in [0, 1], got {variance_focus!r}")
-    if not 0 < scale < math.inf:
+    if not is_number(scale) or not 0 < scale < math.inf:
         raise UsageError(f"scale: expected a number above 0, such as 10 or 100, got {scale!r}")
     known = known_places(target, min_depth, max_depth)
     error = logarithmic_error(prediction, target, known)

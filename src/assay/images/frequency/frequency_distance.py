@@ -124,7 +124,11 @@ def _focal_weights(squares: Tensor, alpha: float, log_matrix: bool) -> Tensor:
     largest = squares.amax((-2, -1), keepdim=True)
     tiny = torch.finfo(squares.dtype).tiny
     if log_matrix:
-        weights = torch.log1p(squares ** (alpha / 2)) / torch.log1p(largest ** (alpha / 2)).clamp_min(tiny)
+        # log(1 + e^z) with z the power's logarithm: the power itself leaves single precision for a large alpha
+        some, most = (
+            torch.logaddexp(alpha / 2 * each.log(), each.new_zeros(())) for each in (squares, largest)
+        )
+        weights = some / most.clamp_min(tiny)
     else:
         weights = (squares / largest.clamp_min(tiny)) ** (alpha / 2)
     return weights.clamp_max(1.0)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...errors import UsageError
 from ...scale.kept import kept
+from ..option_values import is_whole
 from .half_plane import column_counts, power
 
 
@@ -23,7 +24,7 @@ def radial_spectrum(images: Tensor) -> Tensor:
     pixel.
 
     Args:
-        images: (..., H, W), floating point.
+        images: (..., H, W), floating point; narrower than single precision is widened to it.
 
     Returns:
         (..., R) with R about m / sqrt(2) + 1, no ring empty; differentiable. White noise of variance s^2 has mean s^2
@@ -31,7 +32,7 @@ def radial_spectrum(images: Tensor) -> Tensor:
         the sum of x^2: nothing is left out.
 
     Raises:
-        UsageError: fewer than two axes, or not floating point.
+        UsageError: fewer than two axes, a side of 0, or not floating point.
 
     Complexity: O(H W log(H W)) for each image.
 
@@ -43,10 +44,17 @@ def radial_spectrum(images: Tensor) -> Tensor:
         *Why is there no window?* An image's opposite edges differ, which the transform sees as a step: a cross of high
         frequencies. Both images of a pair share it; multiply them by a window first to be rid of it.
     """
-    if images.ndim < 2 or not images.is_floating_point():
-        raise UsageError(
-            f"images: expected floating-point (..., H, W), got {images.dtype} of shape {tuple(images.shape)}"
+    if (
+        not isinstance(images, Tensor)
+        or images.ndim < 2
+        or 0 in images.shape[-2:]
+        or not images.is_floating_point()
+    ):
+        shown = (
+            f"{images.dtype} of shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images)
         )
+        raise UsageError(f"images: expected floating-point (..., H, W), got {shown}")
+    images = images if images.dtype == torch.float64 else images.to(torch.float32)
     height, width = images.shape[-2:]
     rings = _rings(height, width, str(images.device))
     spectrum = torch.fft.rfft2(images, norm="ortho")
@@ -62,7 +70,14 @@ def ring_sizes(height: int, width: int, like: Tensor | None = None) -> Tensor:
     Args:
         height, width: of the image.
         like: whose dtype and device the numbers have; float32 by default.
+
+    Raises:
+        UsageError: sides that are not whole numbers from 1.
     """
+    if not torch.compiler.is_compiling():
+        for name, side in (("height", height), ("width", width)):
+            if not is_whole(side) or side < 1:
+                raise UsageError(f"{name}: expected a whole number of pixels from 1, got {side!r}")
     like = torch.empty(()) if like is None else like
     rings = _rings(height, width, str(like.device))
     counts = column_counts(width, like).expand(height, -1).flatten()

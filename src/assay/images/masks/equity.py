@@ -15,6 +15,7 @@ from ...errors import DataError, UsageError
 from ...estimate import Estimate
 from ...note import Note
 from ...spread import student_reach
+from ..option_values import is_number
 
 ROUNDING = 1e-6
 
@@ -85,8 +86,8 @@ def equity_scaled(values: Any, groups: Any, *, level: float = 0.95) -> EquitySca
     """
     numbers = _values(values)
     names, inverse, counts = _labels(groups, len(numbers))
-    if not 0 < level < 1:
-        raise UsageError(f"level: expected a number between 0 and 1, got {level}")
+    if not is_number(level) or not 0 < level < 1:
+        raise UsageError(f"level: expected a number between 0 and 1, got {level!r}")
     overall = float(numbers.mean())
     means = np.bincount(inverse, weights=numbers) / counts
     gaps = overall - means
@@ -135,7 +136,7 @@ def _values(values: Any) -> Any:
 
 def _labels(groups: Any, n: int) -> tuple[list[Any], Any, Any]:
     """The sorted groups, each pair's number among them and each group's number of pairs."""
-    array = groups.detach().cpu().numpy() if isinstance(groups, Tensor) else np.asarray(groups)
+    array = _label_array(groups)
     if array.shape != (n,):
         raise UsageError(f"groups: expected one label a pair, shape ({n},), got {array.shape}")
     if array.dtype == object:
@@ -151,6 +152,19 @@ def _labels(groups: Any, n: int) -> tuple[list[Any], Any, Any]:
         )
     names, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
     return names.tolist(), inverse, counts
+
+
+def _label_array(groups: Any) -> Any:
+    if isinstance(groups, Tensor):
+        return groups.detach().cpu().numpy()
+    try:
+        array = np.asarray(groups)
+        # among strings numpy spells NaN and None out, and they would be groups of these names
+        return np.asarray(groups, dtype=object) if array.dtype.kind in "US" else array
+    except ValueError:
+        raise UsageError(
+            "groups: expected one label a pair, shape (B,), got labels of several shapes"
+        ) from None
 
 
 def _unsure(

@@ -50,7 +50,8 @@ def segmentation_hybrid(prediction: Tensor, target: Tensor, *, border: Border = 
 
     Returns:
         (B,) from 0; lower is better. A hard and right prediction has 0, a hard and wrong one about 102. Both empty: 0,
-        where BASNet's code has NaN. Gradients are finite; one of a wrong and saturated pixel is large (1e12 / N).
+        where BASNet's code has NaN. Gradients are finite; one of a wrong and saturated pixel is large (1e12 / N), which
+        half precision cannot hold: give float32, bfloat16, or probabilities away from 0 and 1.
 
     Raises:
         UsageError: members that are no masks of one shape, or volumes; an unknown `border`; with "valid", images
@@ -71,10 +72,9 @@ def segmentation_hybrid(prediction: Tensor, target: Tensor, *, border: Border = 
             "use dice or iou, or give slices"
         )
     # PyTorch's kernel stops the whole device at a value beyond, and at NaN, which the other terms pass on
-    inside = prediction.nan_to_num(0.5).clamp(0.0, 1.0)
-    fixed = target.detach()
+    inside, fixed = (masks.nan_to_num(0.5).clamp(0.0, 1.0) for masks in (prediction, target.detach()))
     pixels = functional.binary_cross_entropy(inside, fixed, reduction="none")
-    # the kernel's slope by the target is that of logarithms without the floor
+    # the kernel's slope by the target is that of logarithms without the floor; beyond [0, 1] the term is as linear
     pixels = pixels + (target - fixed) * (_floored_log(1.0 - inside) - _floored_log(inside))
     pixels = pixels.flatten(1).mean(1)
     padding = (EDGE,) * 4 if border == "zeros" else (0,) * 4

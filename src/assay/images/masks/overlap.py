@@ -10,6 +10,7 @@ from torch import Tensor
 from ...errors import UsageError
 from ...pair_laws import symmetric_pairs
 from ...pairs import pair_measure
+from ..option_values import is_number
 from .class_mean import Absent, class_mean, safe_ratio, smoothing
 
 
@@ -213,7 +214,7 @@ def focal_tversky(
         DataError: in `estimate`: values outside [0, 1], NaN, or a pair without a class to count.
     """
     _prices(false_positives, false_negatives)
-    if not 0 < gamma < math.inf:
+    if not is_number(gamma) or not 0 < gamma < math.inf:
         raise UsageError(f"gamma: expected a number above 0, such as 4 / 3, got {gamma!r}")
     index, predicted, wanted = _tversky(prediction, target, false_positives, false_negatives, smooth)
     short = (1.0 - index).clamp(min=0.0)
@@ -224,5 +225,5 @@ def focal_tversky(
 
 def _prices(false_positives: float, false_negatives: float) -> None:
     for name, price in (("false_positives", false_positives), ("false_negatives", false_negatives)):
-        if not 0 < price < math.inf:
+        if not is_number(price) or not 0 < price < math.inf:
             raise UsageError(f"{name}: expected a price above 0, such as 0.5, got {price!r}")

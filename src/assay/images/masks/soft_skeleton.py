@@ -17,10 +17,17 @@ def soft_skeleton(masks: Tensor, iterations: int = 10) -> Tensor:
     """What openings take away from ever more eroded masks: (B, C, *places) in [0, 1], differentiable.
 
     Args:
-        masks: (B, C, H, W) or (B, C, D, H, W) in [0, 1].
+        masks: (B, C, H, W) or (B, C, D, H, W) in [0, 1], or truth values.
         iterations: erosions; at least the largest radius of what is to be thinned, or its core is left out.
+
+    Raises:
+        UsageError: other shapes, iterations that are not a whole number from 0 on.
     """
     whole_numbered(iterations)
+    if not isinstance(masks, Tensor) or masks.ndim not in (4, 5) or masks.is_complex():
+        shown = f"{masks.dtype} {tuple(masks.shape)}" if isinstance(masks, Tensor) else type(masks).__name__
+        raise UsageError(f"masks: expected a tensor (B, C, H, W) or (B, C, D, H, W), got {shown}")
+    masks = masks if masks.is_floating_point() else masks.to(torch.float32)
     skeleton = None
     for _ in range(iterations + 1):
         eroded = _eroded(masks)

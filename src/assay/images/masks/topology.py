@@ -12,6 +12,7 @@ from torch import Tensor
 from ...errors import MissingExtra, UsageError
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
+from ..option_values import is_whole
 from .class_mean import checked_threshold
 
 Connectivity = Literal["full", "faces"]
@@ -41,7 +42,7 @@ def betti_numbers(masks: Any, *, connectivity: Connectivity = "full") -> Tensor:
     """
     if connectivity not in get_args(Connectivity):
         raise UsageError(f"connectivity: expected 'full' or 'faces', got {connectivity!r}")
-    array = torch.as_tensor(masks).detach().cpu().numpy() > 0
+    array = (torch.as_tensor(masks).detach() > 0).cpu().numpy()
     if array.ndim not in (4, 5) or 0 in array.shape:
         raise UsageError(f"masks: expected (B, C, H, W) or (B, C, D, H, W), got {array.shape}")
     places = array.ndim - 2
@@ -142,7 +143,7 @@ def betti_error(
     """
     threshold = checked_threshold(threshold)
     dimensions = range(prediction.ndim - 2)
-    if dimension is not None and dimension not in dimensions:
+    if dimension is not None and not (is_whole(dimension) and dimension in dimensions):
         raise UsageError(f"dimension: expected None or one of {list(dimensions)}, got {dimension!r}")
     numbers = [betti_numbers(m > threshold, connectivity=connectivity) for m in (prediction, target)]
     gaps = (numbers[0] - numbers[1]).abs()

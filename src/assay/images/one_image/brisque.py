@@ -68,6 +68,8 @@ def brisque(
             'brisque: model: pass brisque_model(), which reads the published one (pip install "assay[brisque]", or '
             "brisque_model(FILE)); brisque.with_options(model=brisque_model()) binds it"
         )
+    if not isinstance(model, SupportVectors):
+        raise UsageError(f"model: expected what brisque_model() reads, got {type(model).__name__}")
     wide = images.to(torch.float64)
     features = brisque_features(wide, data_range=data_range, convention=model.convention, rounded=rounded)
     return model(features).to(images.dtype)

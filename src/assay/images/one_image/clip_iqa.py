@@ -13,6 +13,7 @@ from torch.nn.functional import cosine_similarity
 from ...errors import UsageError
 from ...pair_laws import ignores_length
 from ...pairs import pair_measure
+from ..option_values import is_number
 
 # the pairs of the paper's abstract and concrete qualities, by the names that torchmetrics gives them, rightly spelt
 PROMPT_PAIRS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -93,6 +94,9 @@ def clip_iqa(
             "positive, negative = prompt_embeddings(get_text_encoder(NAME)) makes them"
         )
     for name, texts in (("positive", positive), ("negative", negative)):
+        if not isinstance(texts, Tensor) or not texts.is_floating_point():
+            shown = texts.dtype if isinstance(texts, Tensor) else type(texts).__name__
+            raise UsageError(f"clip_iqa: {name}: expected a floating-point tensor (K, d), got {shown}")
         if texts.ndim != 2 or texts.shape[1] != image.shape[1] or not len(texts):
             raise UsageError(
                 f"clip_iqa: {name}: expected the shape (K, {image.shape[1]}), as wide as the images' embeddings, got "
@@ -102,7 +106,7 @@ def clip_iqa(
         raise UsageError(
             f"clip_iqa: positive has {len(positive)} texts and negative {len(negative)}; expected one antonym a text"
         )
-    if not isinstance(logit_scale, (int, float)) or not 0 < logit_scale < float("inf"):
+    if not is_number(logit_scale) or not 0 < logit_scale < float("inf"):
         raise UsageError(f"clip_iqa: logit_scale: expected a number above zero, got {logit_scale!r}")
     good, bad = (
         cosine_similarity(image[:, None], texts.to(image)[None], dim=2) for texts in (positive, negative)
@@ -124,14 +128,16 @@ def prompt_embeddings(
     """
     if isinstance(prompts, str):
         raise UsageError(f"prompts: expected a list of names or pairs, got one string; write [{prompts!r}]")
-    pairs = []
+    if not isinstance(prompts, Sequence):
+        raise UsageError(f"prompts: expected a list of names or pairs, got {type(prompts).__name__}")
+    pairs: list[tuple[str, str]] = []
     for each in prompts:
-        pair = PROMPT_PAIRS.get(each) if isinstance(each, str) else tuple(each)
-        if pair is None or len(pair) != 2:
+        pair = PROMPT_PAIRS.get(each) if isinstance(each, str) else each
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(t, str) for t in pair):
             raise UsageError(
                 f"prompts: expected one of {', '.join(PROMPT_PAIRS)}, or a pair (good, bad) of texts, got {each!r}"
             )
-        pairs.append(pair)
+        pairs.append((pair[0], pair[1]))
     if not pairs:
         raise UsageError("prompts: expected at least one")
     found = encoder.encode([text for pair in pairs for text in pair])

@@ -12,6 +12,7 @@ from ...errors import UsageError
 from ...scale.separable import gaussian_taps, windowed
 from ..colour import luma
 from ..data_range import positive_range
+from ..option_values import true_or_false
 from .generalised_gaussian import shape_of_ratio
 from .half_size import half_size_sharp, half_size_smooth
 
@@ -55,10 +56,11 @@ def brisque_features(
             to grey; the gradient is that without rounding.
 
     Returns:
-        (B, 36), of the images' precision; worked in float64.
+        (B, 36), of the images' precision, float32 for whole numbers; worked in float64.
 
     Raises:
-        UsageError: images of another shape or smaller, a data range that is not above zero, another convention.
+        UsageError: images of another shape or smaller, a data range that is not above zero, another convention,
+            `rounded` neither True nor False.
 
     Complexity: O(H W) time and memory.
 
@@ -76,8 +78,21 @@ def brisque_features(
         here without the last row or column.
     """
     white = positive_range(data_range)
+    true_or_false(rounded, "rounded")
     if convention not in ("matlab", "cpp"):
         raise UsageError(f'convention: expected "matlab" or "cpp", got {convention!r}')
+    if (
+        not isinstance(images, Tensor)
+        or images.ndim != 4
+        or images.is_complex()
+        or images.dtype == torch.bool
+    ):
+        shown = (
+            f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        )
+        raise UsageError(
+            f"images: expected a tensor (B, 1 or 3, H, W) of values in [0, data_range], got {shown}"
+        )
     if min(images.shape[2:]) < SMALLEST:
         raise UsageError(
             f"images: {images.shape[2]} x {images.shape[3]} is too small, expected at least {SMALLEST} x {SMALLEST}"
@@ -87,7 +102,8 @@ def brisque_features(
     if rounded:
         grey = grey + (grey.round() - grey).detach()
     half = half_size_smooth(grey) if convention == "matlab" else half_size_sharp(grey)
-    return torch.cat([_statistics(grey, convention), _statistics(half, convention)], 1).to(images.dtype)
+    features = torch.cat([_statistics(grey, convention), _statistics(half, convention)], 1)
+    return features.to(images.dtype if images.is_floating_point() else torch.float32)
 
 
 def normalised(grey: Tensor, convention: Convention) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ...errors import UsageError
 from ...pair_laws import map_means_value
 from ...pairs import pair_measure
+from ..option_values import is_number
 from .differences import draw_apart
 from .masked import over_masked_area
 
@@ -34,7 +35,7 @@ def hole_confidence(mask: Tensor, *, window: int = 65, deviation: float = 40.0, 
             raise UsageError(f"{name}: expected a whole number above 0, got {value!r}")
     if window % 2 == 0:
         raise UsageError(f"window: expected an odd number of taps, got {window}; use {window + 1}")
-    if not (isinstance(deviation, (int, float)) and 0 < deviation < math.inf):
+    if not (is_number(deviation) and 0 < deviation < math.inf):
         raise UsageError(f"deviation: expected a number of pixels above 0, got {deviation!r}")
     down, across = (_blur(size, window, deviation, mask) for size in mask.shape[-2:])
     known = 1 - mask

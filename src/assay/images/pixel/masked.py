@@ -12,6 +12,7 @@ from torch.nn import functional
 from ...errors import UsageError
 from ...pair_laws import map_means_value
 from ...pairs import pair_measure
+from ..option_values import is_number
 
 
 def over_masked_area(errors: Tensor, mask: Tensor) -> Tensor:
@@ -30,7 +31,7 @@ def _errors(x: Tensor, y: Tensor, mask: Tensor, *, order: int, overlap: int, ove
         raise UsageError(f"order: expected 1 (absolute) or 2 (squared), got {order!r}")
     if isinstance(overlap, bool) or not isinstance(overlap, int) or overlap < 0:
         raise UsageError(f"overlap: expected a width in whole pixels, 0 for none, got {overlap!r}")
-    if not (isinstance(overlap_weight, (int, float)) and 0 <= overlap_weight < math.inf):
+    if not (is_number(overlap_weight) and 0 <= overlap_weight < math.inf):
         raise UsageError(f"overlap_weight: expected a number of at least 0, got {overlap_weight!r}")
     weight = mask
     if overlap:
