@@ -22,10 +22,10 @@ def test_iw_ssim_equals_piq(size, expected, formula_pair):
 
 def test_vif_equals_its_peers(formula_pair):
     x, y = formula_pair(57, 70)
-    # piq 0.8.0, vif_p, float64
-    assert vif(x, y).item() == pytest.approx(0.5430049338709632, abs=1e-12)
-    # torchmetrics 1.9.0 on values of 0 to 255, and sewar 0.4.10: without the constant that keeps 0 / 0 at 1
-    assert vif(x, y, channels="each").item() == pytest.approx(0.5035326074067263, abs=1e-9)
+    # piq 0.8.0, vif_p, float64: it adds 1e-8 to the variances that it divides by
+    assert vif(x, y).item() == pytest.approx(0.5430049338709632, abs=1e-9)
+    # torchmetrics 1.9.0 on values of 0 to 255, and sewar 0.4.10: 1e-10 in the place of 1e-8
+    assert vif(x, y, channels="each").item() == pytest.approx(0.5035326074067263, abs=1e-10)
     assert vif(x.float() * 255, y.float() * 255, data_range=255).item() == pytest.approx(
         0.54300493387, abs=1e-5
     )
@@ -92,6 +92,31 @@ def test_values_where_there_is_nothing_to_learn():
     # an image's negative has negative means: no similarity, and not the absolute value's high one
     assert iw_ssim(*pairs["negative"]).item() == 0.0
     assert vif(*pairs["negative"]).item() == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("deviation", [1e-6, 1e-5, 1e-3])
+def test_faint_targets_are_told_whole(dtype, deviation):
+    """Their variances are near what counts as none; of half the contrast, a target tells a quarter of what it knows."""
+    noise = torch.randn(1, 1, 48, 48, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    y = (0.5 + deviation * noise).to(dtype)
+    assert vif(y, y.clone()).item() == pytest.approx(1.0, abs=1e-7)
+    if deviation == 1e-5 and dtype == torch.float64:
+        assert vif(0.25 + 0.5 * y, y).item() == pytest.approx(0.25, abs=1e-4)
+
+
+@pytest.mark.parametrize("measure,size", [(iw_ssim, 161), (vif, 48)])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_pair_that_is_no_number_leaves_the_others_alone(measure, size, value, side):
+    pairs = torch.rand(2, 2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    expected = measure(*pairs)[0]
+    pairs[side, 1, 0, 20, 20] = value
+    x = pairs[0].requires_grad_()
+    found = measure(x, pairs[1])
+    (slope,) = torch.autograd.grad(found[0], x)
+    assert found[0].item() == pytest.approx(expected.item(), abs=1e-6) and found[1].isnan()
+    assert slope[0].isfinite().all()
 
 
 def test_more_contrast_is_more_than_all_the_information(formula_pair):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import signal
 from torch.nn import functional
 
 from assay.errors import DataError, UsageError
@@ -50,6 +51,41 @@ def test_equals_torchmetrics():
         x, y, data_range=1.0, reduction="none", betas=betas
     )
     torch.testing.assert_close(ms_ssim(x, y, convention="torchmetrics"), expected, rtol=0, atol=1e-8)
+
+
+def several_scales(x, y, exponents, data_range):
+    """Five scales, channel by channel, from windows that fit; of odd sides the last row or column is left out."""
+    taps = np.exp(-((np.arange(11) - 5) ** 2) / 4.5)
+    window = np.outer(taps, taps) / taps.sum() ** 2
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    products = []
+    for a, b in zip(x, y, strict=True):
+        product = 1.0
+        for level, exponent in enumerate(exponents):
+            if level:
+                a, b = (
+                    z[: len(z) // 2 * 2, : z.shape[1] // 2 * 2]
+                    .reshape(len(z) // 2, 2, z.shape[1] // 2, 2)
+                    .mean((1, 3))
+                    for z in (a, b)
+                )
+            p, q, pp, qq, pq = (signal.correlate2d(z, window, "valid") for z in (a, b, a * a, b * b, a * b))
+            alike = (2 * (pq - p * q) + c2) / (pp - p * p + qq - q * q + c2)
+            if level == len(exponents) - 1:
+                alike = alike * (2 * p * q + c1) / (p * p + q * q + c1)
+            product *= alike.mean() ** exponent
+        products.append(product)
+    return np.mean(products)
+
+
+@pytest.mark.parametrize("channels,data_range", [(1, 1.0), (3, 255.0), (5, 1.0)])
+def test_several_scales_are_wang_s_on_odd_sides(channels, data_range):
+    x, y = (data_range * z for z in photographs(181, 199, channels))
+    exponents = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+    expected = [
+        several_scales(a.numpy(), b.numpy(), exponents, data_range) for a, b in zip(x, y, strict=True)
+    ]
+    assert ms_ssim(x, y, data_range=data_range).tolist() == pytest.approx(expected, abs=1e-12)
 
 
 # piq 0.8.0 and pytorch-msssim 1.0.0 in float64 on photographs(520, 613, 1): the first image. The latter keeps its

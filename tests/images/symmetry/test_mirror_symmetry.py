@@ -35,6 +35,13 @@ def test_a_mirrored_image_is_as_symmetric():
 
 def test_what_is_refused():
     x = torch.rand(1, 1, 4, 4)
-    for options in ({"axis": 1}, {"axis": 0}, {"data_range": 0}):
+    for options in (
+        {"axis": 1},
+        {"axis": 0},
+        {"axis": 2.0},
+        {"axis": -1.0},
+        {"axis": True},
+        {"data_range": 0},
+    ):
         with pytest.raises(UsageError, match=next(iter(options))):
             mirror_symmetry(x, **options)

@@ -12,7 +12,7 @@ from ...pair_laws import value_on_equal
 from ...pairs import pair_measure
 from ...scale.each_pair import each_pair
 from ...scale.separable import gaussian_taps, windowed
-from ..colour import luma
+from ..colour import grey_or_rgb, luma
 from ..data_range import positive_range
 from .laplacian_pyramid import split
 from .local_information import local_information
@@ -71,9 +71,13 @@ def iw_ssim(x: Tensor, y: Tensor, *, data_range: float = 1.0) -> Tensor:
 
         *Where does piq depart from the authors' code?* In that, and in two borders: it lets images of 161 pixels a side
         pass where the authors ask for 176, and at the last row or column of a band of odd length interpolates as if
-        the band were one longer. Both are followed here. The threshold below which a variance is none is 1e-15 in
-        MATLAB, the precision of the input's dtype in piq, and 1e-9 here, above the rounding of single precision:
-        on photographs with clipped white or black that is 3e-7 in the value.
+        the band were one longer. Both are followed here. The threshold below which a variance is none is the
+        authors' 1e-15; in piq it is the precision of the input's dtype, and in single precision its values move by up
+        to 1e-4 on photographs with flat places. Here the pyramid is built in double precision for every dtype, for a
+        band beside what is clipped lies below single precision's rounding of the image.
+
+        *The gradient by the target?* Steep where the target is all but flat: the weights change there with values far
+        below a grey level. That by the image is not.
 
         *A flat target?* Its bands have no covariance to invert: piq raises or returns NaN. Here the weights are those
         of the image alone, and equal everywhere where both are flat: the value is then the luminance term's.
@@ -86,16 +90,18 @@ def iw_ssim(x: Tensor, y: Tensor, *, data_range: float = 1.0) -> Tensor:
             f"x: expected images of at least {SMALLEST} x {SMALLEST} pixels, five scales, got {x.shape[-2]} x "
             f"{x.shape[-1]}; use ssim, or ms_ssim with fewer exponents"
         )
-    return each_pair(partial(_iw_ssim, scale=255.0 / positive_range(data_range)), luma(x), luma(y))
+    grey_or_rgb(x)
+    return each_pair(partial(_iw_ssim, scale=255.0 / positive_range(data_range)), x, y)
 
 
 def _iw_ssim(x: Tensor, y: Tensor, *, scale: float) -> Tensor:
-    fine: Tensor = torch.stack([x[:, 0], y[:, 0]]) * scale
+    # in double precision: beside flat places a band fades below the rounding of the image in single precision
+    fine = torch.stack([luma(z.to(torch.float64))[:, 0] for z in (x, y)]) * scale
     bands: list[Tensor] = []
     for _ in EXPONENTS[1:]:
         fine, band = split(fine)
-        bands.append(band)
-    product = _power(_similarity(fine, coarsest=True).mean((1, 2)), EXPONENTS[-1])
+        bands.append(band.to(x.dtype))
+    product = _power(_similarity(fine.to(x.dtype), coarsest=True).mean((1, 2)), EXPONENTS[-1])
     for level, (band, exponent) in enumerate(zip(bands, EXPONENTS[:-1], strict=True)):
         parent = bands[level + 1][1] if level < len(bands) - 1 else None
         margin = (len(TAPS) - 1) // 2 - 1

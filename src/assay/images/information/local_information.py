@@ -10,7 +10,7 @@ from ...scale.kept import kept
 from ...scale.separable import uniform_taps, windowed
 
 NOISE = 0.4  # variance of the noise in the eye, on the scale of 255
-FLAT = 1e-9  # variances below it are rounding: none
+FLAT = 1e-15  # variances below it are none
 TINY = 1e-12  # what keeps a band of zeros invertible
 TAPS = uniform_taps(3)
 
@@ -45,6 +45,8 @@ def local_information(x: Tensor, y: Tensor, parent: Tensor | None) -> Tensor:
         around.append(_enlarged(parent, y.shape[-2], y.shape[-1])[:, 1:-1, 1:-1])
     u = torch.stack(around, 1).flatten(2)
     spread = u @ u.mT / u.shape[2]
+    # an image that holds NaN has a value that is none; eigenvalues would refuse the others of the batch with it
+    spread = torch.where(spread.isfinite().all(2, keepdim=True).all(1, keepdim=True), spread, 0.0)
     precision = torch.finfo(u.dtype).eps
     # a band that is flat, or one that a fine band determines, has no inverse
     ridge = precision * spread.diagonal(dim1=1, dim2=2).sum(1) + TINY

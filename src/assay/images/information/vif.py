@@ -69,7 +69,8 @@ def vif(
     Complexity: O(B C H W); the memory of a few pairs.
 
     FAQ:
-        *Which package has the same value?* piq's `vif_p` with "luma", to rounding. torchmetrics'
+        *Which package has the same value?* piq's `vif_p` with "luma", to 1e-9: piq adds 1e-8 to the variances that it
+        divides by, and so has 0.75 for two equal images of a deviation of 0.0003 grey levels. torchmetrics'
         `visual_information_fidelity` and sewar's `vifp` take "each"; torchmetrics knows no data range, takes the noise
         on the scale it is given and so needs values of 0 to 255. Both divide 0 by 0 on a flat target.
 
@@ -104,7 +105,7 @@ def _vif(x: Tensor, y: Tensor, *, scale: float) -> Tensor:
         var_x, var_y = (square_x - mean_x * mean_x).relu(), (square_y - mean_y * mean_y).relu()
         covariance = product - mean_x * mean_y
         related = (var_x >= FLAT) & (var_y >= FLAT) & (covariance > 0)
-        gain = torch.where(related, covariance / (var_y + FLAT), 0.0)
+        gain = torch.where(related, covariance / torch.where(related, var_y, 1.0), 0.0)
         noise = torch.where(related, var_x - gain * covariance, 0.0).clamp_min(FLAT)
         learnt = learnt + torch.log1p(gain * gain * var_y / (noise + NOISE)).sum((2, 3))
         known = known + torch.log1p(torch.where(var_y >= FLAT, var_y, 0.0) / NOISE).sum((2, 3))

@@ -100,8 +100,8 @@ def linear_prediction_distance(
         scale and predicts nothing: all its coefficients are epsilon. Against a black image that is far away, although
         both are flat.
 
-        *The gradient on equal, flat or black images?* Finite; 0 at equal images, where a norm has no slope. At mid-grey
-        the directions turn fast: the slope there is up to 1e6 times that elsewhere.
+        *The gradient on equal, flat or black images?* Finite; 0 at equal images, where a norm has no slope. Within a
+        thousandth of mid-grey the directions turn fast: the slope there is up to 1000 times that elsewhere.
     """
     distances = _checked(x, data_range, neighbours, decay, ridge)
     return each_pair(partial(_mean, distances), x, y)

@@ -44,8 +44,7 @@ def ssim(x: Tensor, y: Tensor, *, data_range: float = 1.0, convention: SsimConve
         convention: whose window and border.
 
             - "wang2004", the default: a Gaussian of 11 x 11 pixels and deviation 1.5 wherever it fits into the image
-              (pytorch-msssim, TensorFlow, scikit-image
-              with gaussian_weights);
+              (pytorch-msssim, TensorFlow, scikit-image with gaussian_weights and without use_sample_covariance);
             - "torchmetrics": the same window around every pixel of the image, mirrored at the border (kornia, too);
             - "piq": "wang2004" after shrinking by the whole number nearest to the short side over 256, as the original
               advises;

@@ -8,6 +8,7 @@ from ...errors import UsageError
 from ...pair_laws import map_means_value
 from ...pairs import pair_measure
 from ..data_range import positive_range
+from ..option_values import is_whole
 
 
 def _mirror_map(x: Tensor, *, axis: int, data_range: float) -> Tensor:
@@ -62,6 +63,6 @@ def mirror_symmetry(x: Tensor, *, axis: int = -1, data_range: float = 1.0) -> Te
 
 
 def _image_axis(axis: int) -> int:
-    if axis not in (-1, -2, 2, 3):
+    if not is_whole(axis) or axis not in (-1, -2, 2, 3):
         raise UsageError(f"axis: expected -1 (left against right) or -2 (top against bottom), got {axis!r}")
     return axis - 4 if axis > 0 else axis
