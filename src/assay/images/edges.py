@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -55,12 +54,18 @@ def gradient_components(x: Tensor, operator: Operator, border: Border = "zero") 
             f"needs {need} pixels a side"
         )
     padded = x if border == "none" else functional.pad(x, (1, 1, 1, 1), mode=_PADDING[border])
-    outer, middle = SMOOTHING[operator]
-    across, down = padded[..., 2:] - padded[..., :-2], padded[..., 2:, :] - padded[..., :-2, :]
-    return (
-        _smooth(across[..., :-2, :], across[..., 1:-1, :], across[..., 2:, :], outer, middle),
-        _smooth(down[..., :-2], down[..., 1:-1], down[..., 2:], outer, middle),
-    )
+    return _across(padded, operator), _down(padded, operator)
+
+
+def gradient_spread(across: Tensor, down: Tensor, operator: Operator) -> Tensor:
+    """The transpose of `gradient_components` with border "zero": two of (..., H, W) -> (..., H, W).
+
+    An operator is odd along its difference and even across it, and zeros outside stay zeros: its transpose is minus
+    itself, and what goes back to the image is minus the divergence of (across, down).
+    """
+    outside = (1, 1, 1, 1)
+    spread = _across(functional.pad(across, outside), operator)
+    return spread.add_(_down(functional.pad(down, outside), operator)).neg_()
 
 
 def squared_gradient(x: Tensor, operator: Operator, border: Border = "zero") -> Tensor:
@@ -79,5 +84,13 @@ def root(squares: Tensor) -> Tensor:
     return squares.clamp_min(FLAT).sqrt()
 
 
-def _smooth(before: Tensor, at: Tensor, after: Tensor, outer: float, middle: float) -> Tensor:
-    return torch.add((before + after) * outer, at, alpha=middle)
+def _across(padded: Tensor, operator: Operator) -> Tensor:
+    step = padded[..., 2:] - padded[..., :-2]
+    outer, middle = SMOOTHING[operator]
+    return (step[..., :-2, :] + step[..., 2:, :]).mul_(outer).add_(step[..., 1:-1, :], alpha=middle)
+
+
+def _down(padded: Tensor, operator: Operator) -> Tensor:
+    step = padded[..., 2:, :] - padded[..., :-2, :]
+    outer, middle = SMOOTHING[operator]
+    return (step[..., :-2] + step[..., 2:]).mul_(outer).add_(step[..., 1:-1], alpha=middle)

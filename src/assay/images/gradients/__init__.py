@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .feature_similarity import fsim, fsim_c
-from .gradient_similarity import gmsd, gradient_magnitude_similarity, multi_scale_gmsd
+from .gradient_similarity import gmsd, gradient_magnitude_similarity
 from .haar_similarity import haarpsi
 from .mean_deviation import mdsi
+from .multi_scale_deviation import multi_scale_gmsd
 from .saliency_similarity import vsi
 
 __all__ = [

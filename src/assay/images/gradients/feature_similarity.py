@@ -97,7 +97,7 @@ def fsim(x: Tensor, y: Tensor, *, data_range: float = 1.0) -> Tensor:
     Raises:
         UsageError: other than one or three channels, sides below 12 pixels, a data range that is not above zero.
 
-    Complexity: O(B H W log(H W)) time, 17 Fourier transforms an image, and the memory of a few pairs' filter
+    Complexity: O(B H W log(H W)) time, 33 real Fourier transforms an image, and the memory of a few pairs' filter
     responses.
 
     FAQ:

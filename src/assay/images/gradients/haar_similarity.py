@@ -10,17 +10,17 @@ from torch.nn import functional
 
 from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
-from ...scale.each_pair import each_pair
 from ..colour import YIQ_THREE_DIGITS, grey_or_rgb, in_colours
 from ..data_range import positive_range
 from ..option_values import true_or_false
+from .haar_coefficients import LARGEST, haar_coefficients, haar_spread
+from .seen_pairs import Sight, Slopes, Wanted, each_seen_pair
 from .shrink import at_least, both, halves, shrunk
-from .similarity import similarity, weighted_mean
+from .similarity import Losses, every_place, loss_slopes, losses, similarity, weighted_mean
 
 # C on the range 0 to 255, and alpha: Reisenhofer et al. 2018, section 3
 CONSTANT, STEEPNESS = 30.0, 4.2
 
-LARGEST = 8  # pixels of the third scale's filter
 EVERYWHERE = 1e-6  # on the range 0 to 255
 
 
@@ -35,46 +35,29 @@ def _terms(x: Tensor, y: Tensor, *, data_range: float, subsample: bool) -> tuple
     if subsample:
         seen = shrunk(seen, 2)
     local, weights = [], []
-    for fine, middle, coarse in _coefficients(seen[:, :1]):
-        alike = similarity(*halves(fine), constant) + similarity(*halves(middle), constant)
-        local.append(alike / 2)
-        weights.append(torch.maximum(*halves(coarse)))
+    for scales in haar_coefficients(seen[:, :1]):
+        fine, middle, coarse = (halves(c.abs()) for c in scales)
+        local.append((similarity(*fine, constant) + similarity(*middle, constant)) / 2)
+        weights.append(torch.maximum(*coarse))
     if x.shape[1] == 3:
-        means = _boxes(_boxes(functional.pad(seen[:, 1:], (0, 1, 0, 1)), 2, -1), 2, -2).abs() / 4
+        means = colour_means(seen[:, 1:]).abs()
         local.append(similarity(*halves(means), constant).mean(1, keepdim=True))
         weights.append((weights[0] + weights[1]) / 2)
     return torch.cat(local, 1), torch.cat(weights, 1)
 
 
-def _coefficients(bright: Tensor) -> list[tuple[Tensor, ...]]:
-    """Sizes of the Haar coefficients of 2, 4 and 8 pixels, first of edges across the height, then across the width.
-
-    A filter of K x K pixels is 1 / K times the sum of one half less that of the other, from K / 2 - 1 pixels before.
-    """
-    padded = functional.pad(bright, (3, 4, 3, 4))
-    found = []
-    for axis, other in ((-2, -1), (-1, -2)):
-        scales = []
-        for size in (2, 4, LARGEST):
-            start = 4 - size // 2
-            kept = padded.narrow(other, start, bright.shape[other] + size - 1)
-            kept = kept.narrow(axis, start, bright.shape[axis] + size - 1)
-            halves = _boxes(_boxes(kept, size, other), size // 2, axis)
-            count = bright.shape[axis]
-            difference = halves.narrow(axis, size // 2, count) - halves.narrow(axis, 0, count)
-            scales.append(difference.abs() / size)
-        found.append(tuple(scales))
-    return found
+def colour_means(colours: Tensor) -> Tensor:
+    """Means over 2 x 2 pixels from each pixel on, zeros outside."""
+    padded = functional.pad(colours, (0, 1, 0, 1))
+    rows = padded[..., :-1, :] + padded[..., 1:, :]
+    return (rows[..., :-1] + rows[..., 1:]) / 4
 
 
-def _boxes(z: Tensor, size: int, axis: int) -> Tensor:
-    """Sums of `size` neighbours, a power of 2, along an axis, by doubling."""
-    reach = 1
-    while reach < size:
-        count = z.shape[axis] - reach
-        z = z.narrow(axis, 0, count) + z.narrow(axis, reach, count)
-        reach *= 2
-    return z
+def colour_spread(slopes: Tensor) -> Tensor:
+    """The transpose of `colour_means`."""
+    padded = functional.pad(slopes, (1, 0, 1, 0))
+    rows = padded[..., :-1, :] + padded[..., 1:, :]
+    return (rows[..., :-1] + rows[..., 1:]) / 4
 
 
 def _value(x: Tensor, y: Tensor, *, data_range: float, subsample: bool) -> Tensor:
@@ -82,6 +65,82 @@ def _value(x: Tensor, y: Tensor, *, data_range: float, subsample: bool) -> Tenso
     mean = weighted_mean(torch.sigmoid(STEEPNESS * local), weights, EVERYWHERE * data_range / 255)
     # rounding may take the logit of equal images beyond alpha
     return (torch.logit(mean) / STEEPNESS).clamp_max(1.0).square()
+
+
+def _value_and_slopes(seen: Tensor, wanted: Wanted, *, data_range: float) -> tuple[Tensor, Slopes]:
+    r"""With l = logit(M) / alpha, M = sum sigma_i w_i / sum w_i, sigma = sigmoid(alpha s):
+
+        d l^2 / d M = 2 l / (alpha M (1 - M))
+        d M / d s_i = alpha sigma_i (1 - sigma_i) w_i / sum w
+        d M / d w_i = (sigma_i - M) / sum w
+
+    of which s, the mean of two similarities, is 1 less the mean of two losses; w is the larger of two sizes, both half
+    where they are equal; and a size has the slope of its coefficient's sign.
+    """
+    constant, everywhere = CONSTANT * (data_range / 255) ** 2, EVERYWHERE * data_range / 255
+    coefficients = haar_coefficients(seen[:, :, :1])
+    terms: list[list[Losses]] = []
+    pooled, weights = [], []
+    for scales in coefficients:
+        fine, middle, coarse = (c.abs() for c in scales)
+        terms.append([losses(z[0], z[1], constant) for z in (fine, middle)])
+        pooled.append(terms[-1][0].loss + terms[-1][1].loss)
+        weights.append(torch.maximum(coarse[0], coarse[1]))
+    means = colour_means(seen[:, :, 1:]) if seen.shape[2] == 3 else None
+    if means is not None:
+        sizes = means.abs()
+        colours = losses(sizes[0], sizes[1], constant)
+        pooled.append(colours.loss.sum(1, keepdim=True))
+        weights.append((weights[0] + weights[1]).mul_(0.5))
+    value, by_loss, by_weight = _pooled(
+        torch.cat(pooled, 1), torch.cat(weights, 1).add_(everywhere), any(wanted)
+    )
+    if by_loss is None or by_weight is None:
+        return value, (None, None)
+    if means is not None:
+        by_weight = by_weight[:, :2].add_(by_weight[:, 2:], alpha=0.5)
+    edges = [
+        _edge_slopes(scales, pair, by_loss[:, k : k + 1], by_weight[:, k : k + 1], wanted)
+        for k, (scales, pair) in enumerate(zip(coefficients, terms, strict=True))
+    ]
+    by_colours = loss_slopes(colours, by_loss[:, 2:], wanted) if means is not None else (None, None)
+    found: list[Tensor | None] = [None, None]
+    for k in (k for k in range(2) if wanted[k]):
+        whole = haar_spread([slopes[k] for slopes in edges])
+        own = by_colours[k]
+        if means is not None and own is not None:
+            whole = torch.cat((whole, colour_spread(own.mul_(means[k].sign()))), 1)
+        found[k] = whole
+    return value, (found[0], found[1])
+
+
+def _pooled(loss: Tensor, weights: Tensor, wanted: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The value, and its slopes by two losses' sum (b, k, h, w) and by the weights."""
+    sigma = loss.mul_(-STEEPNESS / 2).add_(STEEPNESS).sigmoid_()
+    amount = weights.sum((1, 2, 3))
+    mean = (sigma * weights).sum((1, 2, 3)) / amount
+    root = torch.logit(mean) / STEEPNESS
+    value = root.clamp_max(1.0).square()
+    if not wanted:
+        return value, None, None
+    scale = torch.where(root <= 1, 2 * root / (STEEPNESS * mean * (1 - mean) * amount), 0.0)
+    by_loss = (sigma * sigma).sub_(sigma).mul_(weights).mul_(every_place(STEEPNESS / 2 * scale))
+    return value, by_loss, sigma.sub_(every_place(mean)).mul_(every_place(scale))
+
+
+def _edge_slopes(
+    scales: list[Tensor], pair: list[Losses], by_loss: Tensor, by_weight: Tensor, wanted: Wanted
+) -> list[list[Tensor]]:
+    """Slopes by the three coefficients of edges along an axis, of the images and of the targets where wanted."""
+    fine, middle = (loss_slopes(terms, by_loss, wanted) for terms in pair)
+    coarse = scales[2].abs()
+    larger = (coarse[0] - coarse[1]).sign_()
+    found: list[list[Tensor]] = []
+    for k, sign in enumerate((0.5, -0.5)):
+        share = (larger * sign).add_(0.5).mul_(by_weight)
+        parts = (fine[k], middle[k], share)
+        found.append([p.mul_(c[k].sign()) for p, c in zip(parts, scales, strict=True) if p is not None])
+    return found
 
 
 def _fits(x: Tensor, subsample: bool) -> None:
@@ -146,4 +205,11 @@ def haarpsi(x: Tensor, y: Tensor, *, data_range: float = 1.0, subsample: bool = 
         *piq's digits?* Its YIQ has four digits, the authors' and this one three: up to 1e-3 apart.
     """
     _fits(x, subsample)
-    return each_pair(partial(_value, data_range=positive_range(data_range), subsample=subsample), x, y)
+    data_range = positive_range(data_range)
+    return each_seen_pair(
+        partial(_value_and_slopes, data_range=data_range),
+        partial(_value, data_range=data_range, subsample=subsample),
+        Sight(YIQ_THREE_DIGITS if x.shape[1] == 3 else None, 2 if subsample else 1),
+        x,
+        y,
+    )

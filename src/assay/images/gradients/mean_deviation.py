@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ...errors import UsageError
 from ...pair_laws import value_on_equal
@@ -15,9 +16,11 @@ from ...pairs import pair_measure
 from ...scale.each_pair import each_pair
 from ..colour import LMN, Matrix, grey_or_rgb, in_colours
 from ..data_range import positive_range
-from ..edges import gradient_magnitude
+from ..edges import FLAT, gradient_components, gradient_magnitude, gradient_spread
+from .edge_losses import magnitudes, per_size
+from .seen_pairs import Sight, Slopes, Wanted, each_seen_pair
 from .shrink import at_least, both, factor_to_256, halves, shrunk
-from .similarity import dissimilarity, positive_power
+from .similarity import dissimilarity, loss_slopes, losses, positive_power
 
 Combination = Literal["sum", "mult"]
 
@@ -64,10 +67,14 @@ def _combined(gradient: Tensor, colour: Tensor, combination: Combination) -> tup
     """Logarithm of the size, and the angle, of the combined similarity: negative ones have complex powers."""
     if combination == "sum":
         loss = GRADIENT_SHARE * gradient + (1 - GRADIENT_SHARE) * colour
-        return _log_size(loss), torch.where(loss > 1, math.pi, 0.0).to(loss)
+        return _log_size(loss), _half_turn(loss)
     size = GRADIENT_EXPONENT * _log_size(gradient) + COLOUR_EXPONENT * _log_size(colour)
-    angle = torch.where(gradient > 1, GRADIENT_EXPONENT * math.pi, 0.0).to(size)
-    return size, angle + torch.where(colour > 1, COLOUR_EXPONENT * math.pi, 0.0).to(size)
+    return size, GRADIENT_EXPONENT * _half_turn(gradient) + COLOUR_EXPONENT * _half_turn(colour)
+
+
+def _half_turn(loss: Tensor) -> Tensor:
+    """The angle of 1 - loss: pi, in the loss's own precision, where that is negative."""
+    return (loss > 1).to(loss) * math.pi
 
 
 def _value(x: Tensor, y: Tensor, *, data_range: float, combination: Combination) -> Tensor:
@@ -79,6 +86,90 @@ def _value(x: Tensor, y: Tensor, *, data_range: float, combination: Combination)
     squares = (real - real.mean(places, keepdim=True)).square()
     squares = squares + (imaginary - imaginary.mean(places, keepdim=True)).square()
     return positive_power(positive_power(squares, 0.5).mean(places), EXPONENT)
+
+
+def _value_and_slopes(seen: Tensor, wanted: Wanted, *, data_range: float) -> tuple[Tensor, Slopes]:
+    r"""Of the sum, with z = (1 - loss)^(1/4), D the mean of |z - mean z| and u = (z - mean z) / |z - mean z|:
+
+        d D^(1/4) / d D = D^(1/4) / (4 D)
+        d D / d z_i = (u_i - mean u) / N
+        d |1 - loss|^(1/4) / d loss = -|1 - loss|^(1/4) / (4 (1 - loss))
+
+    and z = |1 - loss|^(1/4) where loss < 1, (1 + i) / sqrt(2) times that elsewhere. The loss is 0.6 that of edges,
+    l(x, y) + l(x, f) - l(y, f), whose f = (x + y) / 2 has half of its slope from each image, and 0.4 that of colours.
+    """
+    unit = (data_range / 255) ** 2
+    across, down = gradient_components(seen[:, :, :1], "prewitt")
+    ours, target = sizes = magnitudes(across, down)
+    middle = (across[0] + across[1]).mul_(0.5), (down[0] + down[1]).mul_(0.5)
+    fused = magnitudes(*middle)
+    pair = losses(ours, target, CONSTANT * unit)
+    with_ours, with_target = (losses(z, fused, FUSED_CONSTANT * unit) for z in (ours, target))
+    gap = seen[0, :, 1:] - seen[1, :, 1:]
+    total = (seen[:, :, 1:] * seen[:, :, 1:]).sum((0, 2)).add_(COLOUR_CONSTANT * unit).unsqueeze_(1)
+    colour = (gap * gap).sum(1, keepdim=True).div_(total)
+    loss = (pair.loss + with_ours.loss).sub_(with_target.loss).mul_(GRADIENT_SHARE)
+    loss.add_(colour, alpha=1 - GRADIENT_SHARE)
+    value, by_loss = _pooled(loss, any(wanted))
+    if by_loss is None:
+        return value, (None, None)
+    by_edges = by_loss * GRADIENT_SHARE
+    by_sizes = loss_slopes(pair, by_edges, wanted)
+    by_ours = loss_slopes(with_ours, by_edges, (wanted[0], True))
+    by_target = loss_slopes(with_target, by_edges.neg_(), (wanted[1], True))
+    assert by_ours[1] is not None and by_target[1] is not None
+    both = per_size(fused, by_ours[1].add_(by_target[1])).mul_(0.5)
+    by_colour = by_loss.mul_(2 * (1 - GRADIENT_SHARE)).div_(total)
+    found: list[Tensor | None] = [None, None]
+    for k, (first, second, sign) in enumerate(
+        ((by_sizes[0], by_ours[0], 1.0), (by_sizes[1], by_target[0], -1.0))
+    ):
+        if first is None or second is None:
+            continue
+        own = per_size(sizes[k], first.add_(second))
+        found[k] = slope = torch.empty_like(seen[k])
+        slope[:, :1] = gradient_spread(
+            (across[k] * own).add_(middle[0] * both), (down[k] * own).add_(middle[1] * both), "prewitt"
+        )
+        torch.mul(gap, sign, out=slope[:, 1:]).addcmul_(seen[k, :, 1:], colour, value=-1).mul_(by_colour)
+    return value, (found[0], found[1])
+
+
+def _pooled(loss: Tensor, wanted: bool) -> tuple[Tensor, Tensor | None]:
+    """The value, and its slope by the loss."""
+    places = (1, 2, 3)
+    rest = 1 - loss
+    size = rest.abs().clamp_min_(NEXT_TO_ZERO)
+    root = size.sqrt()
+    fourth = root.sqrt()
+    # (1 - loss)^(1/4) - 1, exact next to 1: 1 - s = (1 - s^(1/4)) (1 + s^(1/4)) (1 + s^(1/2))
+    real = loss.neg().div_(root.add_(1)).div_(fourth + 1)
+    negative = loss > 1
+    turned = bool(negative.any())
+    if turned:
+        real = torch.where(negative, fourth * math.sqrt(0.5) - 1, real)
+        imaginary = torch.where(negative, fourth * math.sqrt(0.5), 0.0)
+        imaginary -= imaginary.mean(places, keepdim=True)
+    real -= real.mean(places, keepdim=True)
+    away = positive_power((real * real).add_(imaginary * imaginary), 0.5) if turned else real.abs()
+    deviation = away.mean(places)
+    value = positive_power(deviation, EXPONENT)
+    if not wanted:
+        return value, None
+    factor = torch.where(value > 0, EXPONENT * value / deviation, 0.0) / loss[0].numel()
+    factor = (EXPONENT * factor)[:, None, None, None]
+    # -|1 - loss|^(1/4) / (1 - loss), and 0 next to a loss of 1
+    slope = fourth.div_(size).mul_(torch.gt(size, NEXT_TO_ZERO, out=size)).neg_()
+    if turned:
+        inverse = torch.where(away > 0, 1 / away, 0.0)
+        real.mul_(inverse), imaginary.mul_(inverse)
+        real -= real.mean(places, keepdim=True)
+        imaginary -= imaginary.mean(places, keepdim=True)
+        real = torch.where(negative, (real + imaginary).mul_(-math.sqrt(0.5)), real)
+    else:
+        real = functional.hardshrink(real, FLAT**0.5).sign_()
+        real -= real.mean(places, keepdim=True)
+    return value, real.mul_(slope).mul_(factor)
 
 
 def _fits(x: Tensor, combination: Combination) -> None:
@@ -140,4 +231,11 @@ def mdsi(x: Tensor, y: Tensor, *, data_range: float = 1.0, combination: Combinat
         them. As an objective, MDSI needs a clipped gradient.
     """
     _fits(x, combination)
-    return each_pair(partial(_value, data_range=positive_range(data_range), combination=combination), x, y)
+    data_range = positive_range(data_range)
+    plain = partial(_value, data_range=data_range, combination=combination)
+    if combination == "mult":
+        return each_pair(plain, x, y)
+    if x.shape[1] == 1:
+        x, y = x.expand(-1, 3, -1, -1), y.expand(-1, 3, -1, -1)
+    compare = partial(_value_and_slopes, data_range=data_range)
+    return each_seen_pair(compare, plain, Sight(LHM, factor_to_256(x)), x, y)

@@ -27,7 +27,7 @@ SMALLEST_ENERGY = 1e-4  # on the range 0 to 255
 def phase_congruency(x: Tensor, data_range: float) -> Tensor:
     """(B, 1, H, W) -> (B, 1, H, W), at least 0; 0 where an image is constant.
 
-    Complexity: 17 Fourier transforms an image, O(H W log(H W)).
+    Complexity: 33 real Fourier transforms an image, O(H W log(H W)).
     """
     height, width = x.shape[-2:]
     even, odd, noise = _filters(height, width, x.dtype, str(x.device))

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ...scale.kept import kept
-from ..colour import D50, rgb_to_lab
 from ..edges import root
+from .lab import lab_under_d50
 
 SIDE = 256
 FREQUENCY, BANDWIDTH = 0.021, 1.34
@@ -26,7 +26,7 @@ UNVARIED = 1e-3
 def salience(x: Tensor) -> Tensor:
     """Saliency of RGB images in [0, 1], from 0 to 1 in every image: (B, 3, H, W) -> (B, 1, H, W); 0 if constant."""
     height, width = x.shape[-2:]
-    lab = rgb_to_lab(_resized(x, SIDE, SIDE), D50)
+    lab = lab_under_d50(_resized(x, SIDE, SIDE))
     band, centre = _priors(x.dtype, str(x.device))
     waves = torch.fft.rfft2(lab - lab.mean((2, 3), keepdim=True))
     outstanding = root(torch.fft.irfft2(waves * band, s=(SIDE, SIDE)).square().sum(1, keepdim=True))

@@ -11,12 +11,13 @@ from ...pair_laws import symmetric_pairs, value_on_equal
 from ...pairs import pair_measure
 from ...scale.each_pair import each_pair
 from ...scale.first_derivative import differentiable_once
-from ..colour import grey_or_rgb, rgb_to_lmn
+from ..colour import LMN, grey_or_rgb, rgb_to_lmn
 from ..data_range import positive_range
 from ..edges import gradient_magnitude
 from .saliency import SIDE, salience
-from .shrink import at_least, both, factor_to_256, halves, shrunk
+from .shrink import at_least, both, factor_to_256, halves, shrunk, shrunk_colours
 from .similarity import real_power, similarity, weighted_mean
+from .weighted_similarity import Constants, weighted_similarity
 
 # C1, C2 and C3 (the last two on the range 0 to 255), alpha and beta: Zhang, Shen and Li 2014, section III
 SALIENCY, STEEPNESS, COLOUR = 1.27, 386.0, 130.0
@@ -38,7 +39,16 @@ def _terms(x: Tensor, y: Tensor, *, data_range: float) -> tuple[Tensor, Tensor]:
 
 
 def _value(_worked: Tensor, x: Tensor, y: Tensor, *, data_range: float) -> Tensor:
-    return weighted_mean(*_terms(x, y, data_range=data_range))
+    if torch.compiler.is_compiling():
+        return weighted_mean(*_terms(x, y, data_range=data_range))
+    unit, factor = (data_range / 255) ** 2, factor_to_256(x)
+    if x.shape[1] == 1:
+        x, y = x.expand(-1, 3, -1, -1), y.expand(-1, 3, -1, -1)
+    # one after the other: the target has a way back only where its gradient is asked for
+    ours, target = (shrunk(salience(z / data_range), factor) for z in (x, y))
+    colours, other = (shrunk_colours(z, LMN, factor) for z in (x, y))
+    constants = Constants(SALIENCY, STEEPNESS * unit, COLOUR * unit, STEEPNESS_EXPONENT, COLOUR_EXPONENT)
+    return weighted_similarity((ours, target), (colours, other), constants)
 
 
 def _fits(x: Tensor) -> None:

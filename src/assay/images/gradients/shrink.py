@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import UsageError
+from ..colour import Matrix, in_colours
 
 
 def factor_to_256(x: Tensor) -> int:
@@ -27,8 +28,13 @@ def shrunk(x: Tensor, factor: int) -> Tensor:
     The first mean begins (factor - 1) // 2 pixels before the image, and where a side is no multiple of the factor the
     last one reaches beyond it: the zeros there count.
     """
+    return shrunk_colours(x, None, factor)
+
+
+def shrunk_colours(x: Tensor, matrix: Matrix | None, factor: int) -> Tensor:
+    """`shrunk` of `in_colours`, the colours mixed while there are as few pixels as have lines of their own."""
     if factor == 1:
-        return x
+        return x if matrix is None else in_colours(x, matrix)
     before = (factor - 1) // 2
     pads = []
     for side in (x.shape[-1], x.shape[-2]):
@@ -36,9 +42,26 @@ def shrunk(x: Tensor, factor: int) -> Tensor:
     # sums of strided views: half the time of a pooling layer on a processor, backward included
     x = functional.pad(x, pads) if any(pads) else x
     batch, channels, height, width = x.shape
-    rows = x.reshape(batch, channels, height // factor, factor, width).unbind(3)
-    columns = reduce(torch.add, rows).reshape(batch, channels, height // factor, width // factor, factor)
+    rows = reduce(torch.add, x.reshape(batch, channels, height // factor, factor, width).unbind(3))
+    rows = rows if matrix is None else in_colours(rows, matrix)
+    columns = rows.reshape(batch, rows.shape[1], height // factor, width // factor, factor)
     return reduce(torch.add, columns.unbind(4)) / factor**2
+
+
+def spread(slopes: Tensor, factor: int, height: int, width: int) -> Tensor:
+    """The transpose of `shrunk` times factor^2: every value to the pixels of its mean, (B, C, h, w) -> (B, C, H, W)."""
+    if factor == 1:
+        return slopes
+    batch, channels, h, w = slopes.shape
+    columns = slopes.new_empty(batch, channels, h, w, factor)
+    for k in range(factor):
+        columns[..., k] = slopes
+    rows = columns.new_empty(batch, channels, h, factor, w * factor)
+    rows.copy_(columns.view(batch, channels, h, 1, w * factor))
+    before = (factor - 1) // 2
+    return rows.view(batch, channels, h * factor, w * factor)[
+        ..., before : before + height, before : before + width
+    ]
 
 
 def at_least(x: Tensor, side: int, why: str) -> None:
