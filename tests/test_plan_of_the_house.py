@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,8 @@ CONTRACT = {
     "arguments", "batch_arguments", "batch_law_inputs", "batch_laws", "batch_loss", "batch_objective", "checks",
     "conditional", "conditional_objective", "contrast", "declaration", "devices", "drawing", "errors",
     "estimate", "gradient_laws", "home", "joint", "law_inputs", "laws", "measure", "note", "objective",
-    "pair_arguments", "pair_estimate", "pair_laws", "pair_metric", "pairs", "per_class", "permutation",
+    "pair_arguments", "pair_estimate", "pair_law_inputs", "pair_laws", "pair_metric", "pairs", "per_class",
+    "permutation",
     "population", "printable", "resample", "set_measure", "several_objectives", "spread", "stream", "trace", "tracker",
     "version", "warm_up", "weighting", "written_whole",
 }  # fmt: skip
@@ -78,8 +80,9 @@ def owner(path: Path) -> str:
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
-def edges() -> set[tuple[str, str]]:
-    return {(owner(p), name) for p in ROOT.rglob("*.py") for name in imported(p) if name != owner(p)}
+@functools.cache
+def edges() -> frozenset[tuple[str, str]]:
+    return frozenset((owner(p), name) for p in ROOT.rglob("*.py") for name in imported(p) if name != owner(p))
 
 
 def test_every_file_is_in_the_plan() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import pickle
-import sys
 import threading
 import time
 
@@ -15,7 +15,7 @@ from torch import nn
 
 from assay.data import batches
 from assay.data.recent import KEPT
-from assay.data.sampler import sampler, sampler_by_name
+from assay.data.sampler import sampler
 from assay.errors import DataError, UsageError
 
 
@@ -197,16 +197,32 @@ def test_floats_without_a_range_and_levels_without_one():
     )
 
 
+class Queued:
+    """A lock that says when so many threads have come to it."""
+
+    def __init__(self, enough):
+        self._lock, self._enough, self._came = threading.Lock(), enough, itertools.count(1)
+        self.all_here = threading.Event()
+
+    def __enter__(self):
+        if next(self._came) == self._enough:
+            self.all_here.set()
+        self._lock.acquire()
+
+    def __exit__(self, *_):
+        self._lock.release()
+
+
 def test_threads_that_wait_for_a_batch_that_fails_do_not_make_it_one_after_the_other():
-    started, calls = threading.Event(), []
+    calls = []
 
     def slow(k):
         calls.append(k)
-        started.wait(5)
-        time.sleep(0.05)
+        assert source.read._making.all_here.wait(600)
         raise RuntimeError("out of luck")
 
     source = sampler(slow, n=64, value_range=(0, 1))
+    source.read._making = Queued(6)
     errors = []
 
     def read(index):
@@ -218,8 +234,6 @@ def test_threads_that_wait_for_a_batch_that_fails_do_not_make_it_one_after_the_o
     threads = [threading.Thread(target=read, args=(i,)) for i in range(6)]
     for thread in threads:
         thread.start()
-    time.sleep(0.1)
-    started.set()
     for thread in threads:
         thread.join()
     assert len(errors) == 6 and len(set(errors)) == 1 and len(calls) == 1
@@ -258,48 +272,6 @@ def test_wrong_use():
     assert len(sampler(noise)) == 50_000
     assert "noise" in sampler(noise).description
     assert "partial" in sampler(functools.partial(noise)).description
-
-
-def test_a_generator_by_name_from_the_current_folder(tmp_path, monkeypatch):
-    (tmp_path / "my_generator_module.py").write_text(
-        "import torch\n"
-        "from assay.data.sampler import sampler\n"
-        "def levels(k):\n    return torch.randint(0, 256, (k, 3, 4, 4), dtype=torch.uint8)\n"
-        "def floats(k):\n    return torch.rand(k, 3, 4, 4)\n"
-        "ready = sampler(floats, n=6, value_range=(0, 1))\n"
-        "class Both:\n    levels = staticmethod(levels)\n"
-        "number = 3\n"
-    )
-    (tmp_path / "my_broken_module.py").write_text("1 / 0\n")
-    monkeypatch.chdir(tmp_path)
-    before = list(sys.path)
-    try:
-        source = sampler_by_name("my_generator_module:levels", 5)
-        assert len(source) == 5 and source.description == "sampler my_generator_module:levels"
-        np.testing.assert_array_equal(
-            whole(source), whole(sampler_by_name("my_generator_module:Both.levels", 5))
-        )
-        assert sampler_by_name("my_generator_module:floats", 2, value_range=(0, 1)).decode(1).shape == (
-            4,
-            4,
-            3,
-        )
-        assert len(sampler_by_name("my_generator_module:ready")) == 6
-        for target, message in {
-            "my_generator_module": "expected module:name",
-            ":levels": "expected module:name",
-            "my_generator_module:level": "has no 'level'; it has .*levels, floats",
-            "my_generator_module:number": "not int",
-            "no_such_module_here:f": "no_such_module_here cannot be imported .looked in",
-            "my_broken_module:f": "my_broken_module cannot be imported: ZeroDivisionError",
-        }.items():
-            with pytest.raises(UsageError, match=message):
-                sampler_by_name(target, 5)
-        with pytest.raises(UsageError, match="is a set of 6 images, and 5"):
-            sampler_by_name("my_generator_module:ready", 5)
-    finally:
-        sys.modules.pop("my_generator_module", None)
-    assert sys.path == before
 
 
 def test_compare_measures_a_generator_without_a_file():

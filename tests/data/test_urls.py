@@ -1,78 +1,20 @@
-"""URLs: the same sets from memory, a web server and an S3-compatible store, by ranges, and no credential anywhere."""
+"""URLs: the same sets from memory, whatever their form; what is missing, and a network that fails, is said as such."""
 
 from __future__ import annotations
 
-import contextlib
-import http.server
 import io
-import json
-import logging
 import pickle
-import tarfile
-import threading
-import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-Image = pytest.importorskip("PIL.Image")
+from assay.data import UnreadableImage, labels_of, open_images
+from assay.data import urls as urls_module
+from assay.errors import DataError, MissingExtra, UsageError
+
+from .url_sets import ONE_FILE, SETS, levels
+
 fsspec = pytest.importorskip("fsspec")
-
-from assay.data import UnreadableImage, batches, labels_of, open_images  # noqa: E402
-from assay.data import urls as urls_module  # noqa: E402
-from assay.errors import DataError, MissingExtra, UsageError  # noqa: E402
-
-
-def png(level):
-    buffer = io.BytesIO()
-    Image.new("L", (3, 2), level).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def sets():
-    """One set of four images in each form, by file name."""
-    noise = np.random.default_rng(0).bytes(300_000)  # what nobody has to read to get at the images
-    zipped, tarred = io.BytesIO(), io.BytesIO()
-    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("noise.bin", noise)
-        for i in range(4):
-            file.writestr(f"c{i // 2}/{i}.png", png(i))
-    with tarfile.open(fileobj=tarred, mode="w") as file:
-        for name, content in [("noise.bin", noise), *((f"{i}.png", png(i)) for i in range(4))]:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            file.addfile(info, io.BytesIO(content))
-    made = {"a.zip": zipped.getvalue(), "a.tar": tarred.getvalue()}
-    images = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 3), np.uint8)
-    for name, save in {"a.npy": np.save, "a.npz": np.savez, "b.npz": np.savez_compressed}.items():
-        buffer = io.BytesIO()
-        save(buffer, images)
-        made[name] = buffer.getvalue()
-    made |= {f"pictures/{i}.png": png(i) for i in range(4)}
-    made["pictures/notes.txt"] = made["pictures/.hidden.png"] = b"x"
-    made |= {f"shards/{i}.zip": made["a.zip"] for i in range(2)}
-    with contextlib.suppress(ImportError):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        buffer = io.BytesIO()
-        pq.write_table(pa.table({"image": [png(i) for i in range(4)], "label": list("abab")}), buffer)
-        made["a.parquet"] = buffer.getvalue()
-    return made
-
-
-SETS = sets()
-ONE_FILE = [name for name in SETS if "/" not in name]
-
-
-def levels(source):
-    seen = list(
-        batches(
-            source, transform=lambda image: image[:1, :1, 0:1].astype(np.float32), workers=4, batch_size=3
-        )
-    )
-    return np.concatenate([b.images.numpy().ravel() for b in seen]).astype(int).tolist()
 
 
 @pytest.fixture
@@ -184,165 +126,6 @@ def test_a_network_that_fails_is_tried_again_and_is_no_fault_of_an_image(memory,
     with pytest.raises(DataError, match=r"a\.zip cannot be read: reset by https://host/x$") as caught:
         source.decode(1)
     assert not isinstance(caught.value, UnreadableImage) and caught.value.__context__ is None
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves SETS to whoever has the password or the token; says what was asked of it."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self):
-        self.answer(False)
-
-    def do_GET(self):
-        self.answer(True)
-
-    def answer(self, with_body):
-        path, _, query = self.path.partition("?")
-        server = self.server
-        allowed = "token=s3cr3t" in query or self.headers.get("Authorization") == "Basic dXNlcjpodW50ZXIy"
-        content = SETS.get(path.lstrip("/"))
-        status = 403 if not allowed else 404 if content is None else 200
-        if status != 200:
-            body = f"no {self.path}".encode()
-        else:
-            body = content
-            asked = self.headers.get("Range")
-            if asked and server.ranges:
-                first, last = asked.removeprefix("bytes=").split("-")
-                body, status = content[int(first) : int(last) + 1], 206
-        self.send_response(status)
-        if status == 206:
-            self.send_header("Content-Range", f"bytes {first}-{int(first) + len(body) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if with_body:
-            with contextlib.suppress(ConnectionError):
-                self.wfile.write(body)
-            server.sent += len(body)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture(scope="module")
-def web():
-    pytest.importorskip("aiohttp")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.ranges, server.sent = True, 0
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.parametrize("name", [name for name in ONE_FILE if name != "b.npz"])
-@pytest.mark.parametrize(
-    "form", ["http://127.0.0.1:{port}/{name}?token=s3cr3t", "http://user:hunter2@127.0.0.1:{port}/{name}"]
-)
-def test_archives_on_a_web_server_are_read_by_ranges(web, name, form, caplog):
-    web.sent = 0
-    with caplog.at_level(logging.INFO):
-        source = open_images(form.format(port=web.server_address[1], name=name))
-        assert levels(source) == [0, 1, 2, 3]
-    if len(SETS[name]) > 300_000:
-        assert web.sent < len(SETS[name]) * 0.75  # not even once
-    for text in (source.description, repr(source), " ".join(source.names), caplog.text):
-        assert "s3cr3t" not in text and "hunter2" not in text
-
-
-@pytest.mark.parametrize("given", ["{0..3}.png?token=s3cr3t", "{0..5}.png?token=s3cr3t"])
-def test_images_one_by_one_on_a_web_server(web, given):
-    source = open_images(f"http://127.0.0.1:{web.server_address[1]}/pictures/{given}")
-    assert list(source.names)[:4] == ["0.png", "1.png", "2.png", "3.png"]
-    assert (source.decode(3) == 3).all()
-    if len(source) == 6:
-        with pytest.raises(UnreadableImage, match=r"^5\.png cannot be read: no such file$"):
-            source.decode(5)
-
-
-def test_a_web_server_that_refuses_or_has_no_ranges(web, monkeypatch):
-    root = f"127.0.0.1:{web.server_address[1]}"
-    cases = {
-        f"http://{root}/a.zip?token=wr0ngt0ken": "access denied",
-        f"http://user:wr0ngt0ken@{root}/a.zip": "access denied",
-        f"http://{root}/missing.zip?token=s3cr3t": "does not exist",
-        f"http://{root}/pictures/*.png?token=s3cr3t": "no listing",
-    }
-    for url, words in cases.items():
-        with pytest.raises((DataError, UsageError), match=words) as caught:
-            open_images(url)
-        shown = json.dumps([str(caught.value), repr(caught.value.__cause__), repr(caught.value.__context__)])
-        assert "s3cr3t" not in shown and "wr0ngt0ken" not in shown and "hunter2" not in shown
-    monkeypatch.setattr(web, "ranges", False)
-    with pytest.raises(DataError, match="does not give parts of a file"):
-        open_images(f"http://{root}/a.zip?token=s3cr3t")
-
-
-def test_a_server_that_is_not_there(monkeypatch):
-    pytest.importorskip("aiohttp")
-    monkeypatch.setattr(urls_module, "FIRST_PAUSE", 0.001)
-    with pytest.raises(DataError, match=r"^http://127\.0\.0\.1:9/a\.zip ") as caught:
-        open_images("http://user:hunter2@127.0.0.1:9/a.zip?token=s3cr3t")
-    assert "hunter2" not in str(caught.value) and "s3cr3t" not in str(caught.value)
-
-
-@pytest.fixture(scope="module")
-def s3():
-    pytest.importorskip("s3fs")
-    moto = pytest.importorskip("moto.server")
-    boto3 = pytest.importorskip("boto3")
-    server = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    endpoint = f"http://127.0.0.1:{port}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id="AKIAEXAMPLE",
-        aws_secret_access_key="s3cr3t",
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="bucket")
-    for name, content in SETS.items():
-        client.put_object(Bucket="bucket", Key=f"sets/{name}", Body=content)
-    yield endpoint
-    server.stop()
-
-
-@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.parquet", "a.npz", "pictures", "pictures/*.png"])
-def test_every_form_is_read_from_s3(s3, name, monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
-    fsspec.filesystem("s3").clear_instance_cache()
-    source = open_images(f"s3://bucket/sets/{name}")
-    assert levels(source) == [0, 1, 2, 3]
-    if "*" not in name:
-        assert source.signature == open_images(f"s3://bucket/sets/{name}").signature is not None
-
-
-@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-def test_s3_by_storage_options_and_its_errors(s3, monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    options = {"key": "AKIAEXAMPLE", "secret": "s3cr3t", "client_kwargs": {"endpoint_url": s3}}
-    source = open_images("s3://bucket/sets/pictures", storage_options=options)
-    assert levels(source) == [0, 1, 2, 3]
-    assert "s3cr3t" not in repr(source) and "AKIAEXAMPLE" not in repr(source)
-    for url in ("s3://bucket/sets/none.zip", "s3://bucket/none/*.zip"):
-        with pytest.raises(DataError) as caught:
-            open_images(url, storage_options=options)
-        assert "s3cr3t" not in str(caught.value) and "AKIAEXAMPLE" not in str(caught.value)
-    with pytest.raises(UsageError, match="credentials in s3:// URLs are not read") as refused:
-        open_images("s3://AKIAEXAMPLE:s3cr3t@bucket/a.zip")
-    assert "s3cr3t" not in str(refused.value) and "AKIA" not in str(refused.value)
-
-
-def test_this_file_reads_nothing_beyond_this_machine():
-    text = Path(__file__).read_text()
-    assert "amazon" + "aws.com" not in text
 
 
 def test_features_behind_a_url_are_to_be_downloaded():

@@ -12,6 +12,18 @@ def kept_networks(tmp_path_factory):
     patch.undo()
 
 
+@pytest.fixture
+def no_export(monkeypatch):
+    """Networks run in PyTorch: an export takes longer than all that use this; `test_network_runner` is about it."""
+    from assay.features import network_extractor, network_runner
+
+    monkeypatch.setattr(
+        network_extractor,
+        "run_network",
+        lambda network, *, side, key, device: network_runner._in_torch(network, device),
+    )
+
+
 @pytest.fixture(scope="session")
 def lite0(kept_networks):
     pytest.importorskip("onnxscript")

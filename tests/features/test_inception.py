@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 
 from assay.errors import DataError, UsageError
-from assay.features import get_extractor, network_extractor, network_runner
+from assay.features import get_extractor
 from assay.features import inception as room
 from assay.features.inception_network import InceptionNetwork
 
@@ -108,14 +108,8 @@ def file(state, tmp_path_factory):
 
 
 @pytest.fixture
-def in_torch(monkeypatch, network):
-    """The export takes longer than all tests here; `test_network_runner` is about it."""
+def in_torch(monkeypatch, network, no_export):
     monkeypatch.setattr(room, "inception_network", lambda file: network)
-    monkeypatch.setattr(
-        network_extractor,
-        "run_network",
-        lambda network, *, side, key, device: network_runner._in_torch(network, device),
-    )
 
 
 class Same(torch.nn.Module):

@@ -184,7 +184,7 @@ for _ in range(60):
 def test_two_processes_at_once_never_see_half_a_file(home):
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, letter]) for letter in "ab"]
     try:
-        assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
+        assert [writer.wait(timeout=600) for writer in writers] == [0, 0]
     finally:
         for writer in writers:
             writer.kill()

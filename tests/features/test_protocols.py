@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from assay.errors import UsageError
-from assay.features import inception, protocols, vgg
+from assay.features import get_extractor, inception, protocols, vgg
 from assay.features.protocols import (
     PROTOCOLS,
     Printed,
     Protocol,
     expected_name,
     get_protocol,
-    protocol_extractor,
     unmet,
 )
 from assay.features.resize import RESIZES
@@ -25,6 +24,11 @@ from assay.features.weights import WeightFile
 
 ASKED_FOR = {"fid", "clean-fid", "adm", "kid", "cmmd", "fd-dinov2", "precision-recall-vgg"}
 LOCAL = [row for row in PROTOCOLS.values() if row.extractor in ("inception", "vgg16")]
+
+
+def protocol_extractor(row, *, device, weights=None):
+    """The extractor that a row asks for."""
+    return get_extractor(row.extractor, device=device, crop=row.crop, resize=row.resize, weights=weights)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ WORKER = Path(__file__).parent / "resume_worker.py"
 def worker(what: str, home: Path) -> dict:
     command = [sys.executable, str(WORKER), what, str(home)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

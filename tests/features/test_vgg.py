@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from assay.errors import DataError, UsageError
-from assay.features import get_extractor, network_extractor, network_runner
+from assay.features import get_extractor
 from assay.features import vgg as room
 from assay.features.vgg import Vgg16Network
 
@@ -56,13 +56,8 @@ def network(state):
 
 
 @pytest.fixture
-def in_torch(monkeypatch, network):
+def in_torch(monkeypatch, network, no_export):
     monkeypatch.setattr(room, "vgg16_network", lambda file: network)
-    monkeypatch.setattr(
-        network_extractor,
-        "run_network",
-        lambda network, *, side, key, device: network_runner._in_torch(network, device),
-    )
 
 
 def written_out(state, x):

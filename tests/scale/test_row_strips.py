@@ -36,17 +36,21 @@ def test_every_row_of_every_image_comes_once_and_no_strip_is_too_large(size):
     assert bool((seen == 1).all())
 
 
+def same_gradients(found, expected, slope, inputs):
+    for got, wanted in zip(
+        torch.autograd.grad((found * slope).sum(), inputs),
+        torch.autograd.grad((expected * slope).sum(), inputs),
+        strict=True,
+    ):
+        assert torch.allclose(got, wanted, rtol=1e-10, atol=1e-13)
+
+
 def test_log_sums():
     x, y = drawn()
     slope = torch.randn(4, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     found, expected = row_log_sums(x, y), (x @ y.mT).logsumexp(-1)
     assert torch.allclose(found, expected, rtol=1e-12)
-    for got, wanted in zip(
-        torch.autograd.grad((found * slope).sum(), [x, y]),
-        torch.autograd.grad((expected * slope).sum(), [x, y]),
-        strict=True,
-    ):
-        assert torch.allclose(got, wanted, rtol=1e-10, atol=1e-13)
+    same_gradients(found, expected, slope, [x, y])
 
 
 def test_log_sums_of_large_products_do_not_overflow():
@@ -63,12 +67,7 @@ def test_column_best():
     slope = torch.randn(4, 13, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     found, expected = column_best(x, y, log_shares), log_shares(x, y).amax(1)
     assert torch.allclose(found, expected, rtol=1e-12)
-    for got, wanted in zip(
-        torch.autograd.grad((found * slope).sum(), [x, y]),
-        torch.autograd.grad((expected * slope).sum(), [x, y]),
-        strict=True,
-    ):
-        assert torch.allclose(got, wanted, rtol=1e-10, atol=1e-13)
+    same_gradients(found, expected, slope, [x, y])
 
 
 def test_of_equal_rows_the_first_gets_the_gradient():

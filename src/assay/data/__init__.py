@@ -12,8 +12,9 @@ from assay.data.credentials import without_credentials
 from assay.data.decode import UnreadableImage
 from assay.data.hf_datasets import dataset_images
 from assay.data.labels import labels_of
+from assay.data.named_sampler import sampler_by_name
 from assay.data.ready_features import FeatureArray, as_features, load_features
-from assay.data.sampler import sampler, sampler_by_name
+from assay.data.sampler import sampler
 from assay.data.source import ImageSource, Unreadable, UnreadableImages
 from assay.data.torch_data import torch_dataset_images, torch_loader_images
 from assay.data.urls import is_url, refuse_url

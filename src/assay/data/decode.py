@@ -128,7 +128,7 @@ def _to_rgb(image: Image.Image, format: str, name: str) -> NDArray[np.uint8]:
     if image.mode in WITH_ALPHA or image.has_transparency_data:
         foreground = image.convert("RGBA")
         image = pil.alpha_composite(pil.new("RGBA", foreground.size, (255, 255, 255, 255)), foreground)
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -19,7 +19,8 @@ from assay.data.pixel_arrays import npy_header, open_npy, open_npz
 from assay.data.remote_folder import remote_files_in, remote_folder_images, url_images
 from assay.data.source import ImageSource
 from assay.data.stored_file import StoredFile
-from assay.data.tar import compressed_tar, open_tar
+from assay.data.tar import open_tar
+from assay.data.tar_headers import compressed_tar
 from assay.data.urls import Options, file_at, is_remote_folder, is_url, joined_url, local_path_of
 from assay.errors import DataError, UsageError
 

@@ -13,7 +13,6 @@ from torch import nn
 from assay.features.backbone_file import backbone_path, load_features
 from assay.features.layers import IMAGENET_DEVIATION, IMAGENET_MEAN, Layers
 
-PUBLISHED_FILE = "alexnet-owt-7be5be79.pth"
 # of the five activations in the published numbering
 ACTIVATIONS = ("1", "4", "7", "9", "11")
 SMALLEST = 31
@@ -31,7 +30,7 @@ def alexnet_layers(*, weights: str | os.PathLike[str] | None = None) -> Layers:
         UsageError: weights that are not here (with the steps to take).
         DataError: a file of another network.
     """
-    path = backbone_path("alexnet", weights, PUBLISHED_FILE)
+    path = backbone_path("alexnet", weights)
     with torch.device("meta"):
         network = nn.Sequential(
             nn.Conv2d(3, 64, 11, stride=4, padding=2),

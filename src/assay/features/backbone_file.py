@@ -8,31 +8,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from assay.data import refuse_url
-from assay.errors import DataError, UsageError
-from assay.features.weights import PUBLISHED, find_weights, read_state
+from assay.errors import DataError
+from assay.features.weight_tensors import read_state, refuse_misfits
+from assay.features.weights import find_weights, given_file
 
 PREFIX = "features."
 
 
-def backbone_path(name: str, file: str | os.PathLike[str] | None, published_file: str) -> Path:
-    """Where the weights of `name` are: `file`, or else what was fetched.
-
-    published_file: what the published file is called, for the message where there is none.
+def backbone_path(name: str, file: str | os.PathLike[str] | None) -> Path:
+    """Where the weights of `name` (a key of `PUBLISHED`) are: `file`, which is not checked, or else what was fetched.
 
     Raises `UsageError` where `file` does not exist or is a URL, or nothing was fetched.
     """
-    if file is not None:
-        refuse_url(file, "weights")
-        given = Path(file).expanduser()
-        if not given.is_file():
-            raise UsageError(f"weights: there is no file {given}")
-        return given
-    if name in PUBLISHED:
-        return find_weights(name).path
-    raise UsageError(
-        f"weights: give the path of torchvision's {published_file}, the published weights of {name}"
-    )
+    return find_weights(name).path if file is None else given_file(file, "weights")
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -60,8 +48,6 @@ def load_features(layers: nn.Sequential, file: Path, name: str) -> nn.Sequential
         for k, v in wanted.items()
         if k not in state or state[k].shape != v.shape
     ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise DataError(f"{file} does not hold the weights of {name}: {', '.join(wrong[:3])}{more}")
+    refuse_misfits(file, name, wrong)
     layers.load_state_dict({k: state[k].to(torch.float32) for k in wanted}, assign=True)
     return layers

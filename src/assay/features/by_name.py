@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ import torch
 from assay.data import without_credentials
 from assay.devices import chosen_device
 from assay.errors import UsageError
+from assay.features.did_you_mean import did_you_mean
 from assay.features.efficientnet_lite import WEIGHTS, efficientnet_lite
 from assay.features.extractor import Crop, Extractor
 from assay.features.inception import inception
@@ -110,8 +110,7 @@ def get_extractor(
     family, colon, argument = split_name(name)
     if family not in FAMILIES and family not in PUBLISHED_FAMILIES:
         known = [*FAMILIES, *PUBLISHED_FAMILIES]
-        near = difflib.get_close_matches(family.lower(), known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(family.lower(), known)
         raise UsageError(
             f"unknown features {without_credentials(name)!r}: {hint}known are {', '.join(known)}, pixels:SIZE"
         )

@@ -12,7 +12,8 @@ from assay.features.inception_network import FEATURES, SIDE, InceptionNetwork
 from assay.features.network_extractor import Preparation, built, network_extractor
 from assay.features.published_name import extractor_name
 from assay.features.resize import named_resize
-from assay.features.weights import PUBLISHED, WeightFile, find_weights, load_weights
+from assay.features.weight_tensors import load_weights
+from assay.features.weights import PUBLISHED, WeightFile, find_weights
 
 REVISION = 2  # raised when the features of an image change though the weights did not
 DEFAULT_RESIZE = "clean"

@@ -19,7 +19,6 @@ SIDE = 299
 FEATURES = 2048
 CLASSES = 1008
 SPATIAL_CHANNELS = 7
-SPATIAL = SPATIAL_CHANNELS * 17 * 17
 EPSILON = 1e-3
 
 Pool = Literal["average", "maximum"]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.features.kept_file import kept_bytes
+from assay.features.onnx_session import session_options
 
 Runner = Callable[[Tensor], tuple[Tensor, ...]]
 
@@ -121,13 +122,7 @@ def _in_onnx_runtime(network: nn.Module, side: int, key: str) -> Runner:
 def _session(model: bytes) -> Any:
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Threads that spin while they wait for the next batch take the cores that decode it.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
 
 
 def export_onnx(network: nn.Module, side: int) -> bytes:

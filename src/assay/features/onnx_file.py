@@ -16,6 +16,7 @@ from assay.data import refuse_url
 from assay.errors import DataError, MissingExtra, UsageError
 from assay.features.extractor import Crop, Extractor, Outputs
 from assay.features.model_names import need_argument
+from assay.features.onnx_session import session_options
 from assay.features.preprocessing import Interpolation, Preprocessing
 from assay.features.towers import UNKNOWN_LICENSE, first_line
 
@@ -246,14 +247,8 @@ def _session(path: Path, device: torch.device, name: str) -> Any:
             )
     elif device.type != "cpu":
         raise UsageError(f"{name}: an ONNX file runs on cpu or cuda, not {device.type}")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Threads that spin while they wait for the next batch take the cores that decode it.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[provider])
+        return onnxruntime.InferenceSession(str(path), session_options(), providers=[provider])
     except Exception as error:  # ONNX Runtime's exceptions have no class of their own to name
         raise DataError(f"{name} cannot be loaded by onnxruntime ({first_line(error)})") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.errors import DataError, UsageError
+from assay.features.did_you_mean import did_you_mean
 from assay.features.extractor import Crop, Extractor
 from assay.features.model_names import given_folder, license_of_folder, need_argument
 from assay.features.preprocessing import Interpolation, Preprocessing
@@ -130,8 +130,7 @@ def _model_and_tag(open_clip: Any, argument: str) -> tuple[str, str]:
     model, slash, tag = argument.partition("/")
     known = open_clip.list_models()
     if model not in known:
-        near = difflib.get_close_matches(model, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(model, known)
         raise UsageError(f"{FAMILY}:{argument}: open_clip knows no model {model!r}; {hint}expected {FORM}")
     tags = open_clip.list_pretrained_tags_by_model(model)
     if tag.endswith(".safetensors"):

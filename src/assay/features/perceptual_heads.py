@@ -11,9 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from assay.data import refuse_url
 from assay.errors import DataError, MissingExtra, UsageError
 from assay.features.backbone_file import read_tensors
+from assay.features.weights import given_file
 
 Backbone = Literal["alex", "vgg", "squeeze"]
 
@@ -52,7 +52,7 @@ def lpips_heads(
     """
     if backbone not in CHANNELS:
         raise UsageError(f"backbone: expected one of {', '.join(CHANNELS)}, got {backbone!r}")
-    path = _given(file) or _in_package("lpips", f"weights/v0.1/{backbone}.pth", "LPIPS")
+    path = _found(file, "lpips", f"weights/v0.1/{backbone}.pth", "LPIPS")
     state, channels = read_tensors(path), CHANNELS[backbone]
     names = [f"lin{k}.model.1.weight" for k in range(len(channels))]
     _expect(path, state, dict(zip(names, channels, strict=True)), f"the LPIPS heads of {backbone}")
@@ -71,7 +71,7 @@ def dists_heads(*, file: str | os.PathLike[str] | None = None) -> DistsHeads:
         MissingExtra: without a file, where the package is not installed.
         DataError: a file of something else, or with negative weights.
     """
-    path = _given(file) or _in_package("DISTS_pytorch", "weights.pt", "DISTS")
+    path = _found(file, "DISTS_pytorch", "weights.pt", "DISTS")
     state = read_tensors(path)
     _expect(path, state, dict.fromkeys(("alpha", "beta"), sum(DISTS_CHANNELS)), "the weights of DISTS")
     alpha, beta = (state[name].to(torch.float32).flatten() for name in ("alpha", "beta"))
@@ -81,14 +81,9 @@ def dists_heads(*, file: str | os.PathLike[str] | None = None) -> DistsHeads:
     return DistsHeads(*(torch.split(each / total, list(DISTS_CHANNELS)) for each in (alpha, beta)))
 
 
-def _given(file: str | os.PathLike[str] | None) -> Path | None:
-    if file is None:
-        return None
-    refuse_url(file, "file")
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise UsageError(f"file: there is no file {path}")
-    return path
+def _found(file: str | os.PathLike[str] | None, distribution: str, ending: str, purpose: str) -> Path:
+    """The file that was given, or else the package's own."""
+    return given_file(file, "file") if file is not None else _in_package(distribution, ending, purpose)
 
 
 def _in_package(distribution: str, ending: str, purpose: str) -> Path:

@@ -6,18 +6,15 @@ not. Measures are meant by name, because extractors know none.
 
 from __future__ import annotations
 
-import difflib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-import torch
-
 from assay.errors import UsageError
-from assay.features.by_name import USUAL_CROP, get_extractor
-from assay.features.extractor import Crop, Extractor
+from assay.features.by_name import USUAL_CROP
+from assay.features.did_you_mean import did_you_mean
+from assay.features.extractor import Crop
 from assay.features.inception import DEFAULT_RESIZE
 
 Space = Literal["features", "probabilities", "spatial"]
@@ -187,22 +184,9 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType({row.name: row for row in _
 def get_protocol(name: str) -> Protocol:
     """The row called `name`; `UsageError` names the nearest where there is none."""
     if name not in PROTOCOLS:
-        near = difflib.get_close_matches(name.lower(), PROTOCOLS, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name.lower(), PROTOCOLS)
         raise UsageError(f"unknown protocol {name!r}: {hint}known are {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
-
-
-def protocol_extractor(
-    protocol: Protocol,
-    *,
-    device: torch.device | str | None = None,
-    weights: str | os.PathLike[str] | None = None,
-) -> Extractor:
-    """The extractor that a row asks for. With other `weights` its name says so, and `unmet` does."""
-    return get_extractor(
-        protocol.extractor, device=device, crop=protocol.crop, resize=protocol.resize, weights=weights
-    )
 
 
 def unmet(protocol: Protocol, *, n_real: int, n_generated: int, extractor: str) -> tuple[str, ...]:

@@ -8,10 +8,9 @@ distances between sets. Parmar et al. 2022, arXiv:2104.11222.) `RESIZES` has the
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from assay.errors import MissingExtra, UsageError
+from assay.features.did_you_mean import did_you_mean
 
 
 def center_crop_box(height: int, width: int, fraction: float) -> tuple[int, int, int]:
@@ -67,21 +67,10 @@ class Resize:
     what: str
 
 
-ResizeName = Literal[
-    "clean",
-    "legacy-pytorch",
-    "legacy-tensorflow",
-    "legacy-pil-bilinear",
-    "legacy-pil-bicubic",
-    "legacy-pil-short-side",
-]
-
-
 def named_resize(name: str) -> Resize:
     """The rule of `RESIZES` called `name`; `UsageError` names the nearest where there is none."""
     if name not in RESIZES:
-        near = difflib.get_close_matches(name.lower(), RESIZES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name.lower(), RESIZES)
         raise UsageError(f"unknown resize {name!r}: {hint}known are {', '.join(RESIZES)}")
     return RESIZES[name]
 

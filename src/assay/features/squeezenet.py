@@ -14,7 +14,6 @@ from torch.nn import functional
 from assay.features.backbone_file import backbone_path, load_features
 from assay.features.layers import IMAGENET_DEVIATION, IMAGENET_MEAN, Layers
 
-PUBLISHED_FILE = "squeezenet1_1-b8a52dc0.pth"
 # of the layers of LPIPS in the published numbering
 TAPPED = ("1", "4", "7", "9", "10", "11", "12")
 SMALLEST = 17
@@ -46,7 +45,7 @@ def squeezenet_layers(*, weights: str | os.PathLike[str] | None = None) -> Layer
         UsageError: weights that are not here (with the steps to take).
         DataError: a file of another network.
     """
-    path = backbone_path("squeezenet1_1", weights, PUBLISHED_FILE)
+    path = backbone_path("squeezenet1_1", weights)
     with torch.device("meta"):
         network = nn.Sequential(
             nn.Conv2d(3, 64, 3, stride=2),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.errors import DataError, UsageError
+from assay.features.did_you_mean import did_you_mean
 from assay.features.extractor import Crop, Extractor
 from assay.features.model_names import given_folder, license_of_folder, need_argument
 from assay.features.preprocessing import Interpolation, Preprocessing
@@ -100,8 +100,7 @@ def timm_preprocessing(config: Mapping[str, Any], name: str = FAMILY) -> Preproc
 def _known(timm: Any, argument: str) -> None:
     if not timm.is_model(argument):
         base = argument.split(".")[0]
-        near = difflib.get_close_matches(base, timm.list_models(), n=1, cutoff=0.4)
-        hint = f"did you mean {FAMILY}:{near[0]}? " if near else ""
+        hint = did_you_mean(base, timm.list_models(), before=f"{FAMILY}:")
         raise UsageError(f"{FAMILY}:{argument}: timm knows no such model; {hint}expected {FORM}")
     if not timm.is_model_pretrained(argument):
         raise UsageError(

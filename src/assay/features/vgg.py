@@ -17,7 +17,8 @@ from assay.features.extractor import Crop, Extractor, Outputs
 from assay.features.network_extractor import Preparation, built, network_extractor
 from assay.features.published_name import extractor_name
 from assay.features.resize import named_resize
-from assay.features.weights import PUBLISHED, WeightFile, find_weights, load_weights
+from assay.features.weight_tensors import load_weights
+from assay.features.weights import PUBLISHED, WeightFile, find_weights
 
 REVISION = 1  # raised when the features of an image change though the weights did not
 SIDE = 224

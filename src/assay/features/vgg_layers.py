@@ -20,7 +20,6 @@ from assay.features.layers import IMAGENET_DEVIATION, IMAGENET_MEAN, Layers
 
 CHANNELS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
-PUBLISHED_FILES = {16: "vgg16-397923af.pth", 19: "vgg19-dcbb9e9d.pth"}
 
 Pooling = Literal["max", "l2"]
 
@@ -74,7 +73,7 @@ def vgg_layers(
         if name not in places:
             raise UsageError(f"names: VGG-{depth} has no layer {name!r}{nearest_name(name, places)}")
     last = max(places[name] for name in names)
-    path = backbone_path(f"vgg{depth}", weights, PUBLISHED_FILES[depth])
+    path = backbone_path(f"vgg{depth}", weights)
     with torch.device("meta"):
         network = nn.Sequential(*list(_convolutions(depth, pooling))[: last + 1])
     load_features(network, path, f"VGG-{depth}")

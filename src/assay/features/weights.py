@@ -9,17 +9,15 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from torch import Tensor, nn
-
 from assay.data import refuse_url
 from assay.errors import DataError, UsageError
 from assay.home import home_folder
+from assay.written_whole import write_whole, written_whole
 
 BLOCK = 1 << 20
 
@@ -118,10 +116,7 @@ def find_weights(name: str, file: str | os.PathLike[str] | None = None) -> Weigh
     """
     known = PUBLISHED[name]
     if file is not None:
-        refuse_url(file, "weights")
-        given = Path(file).expanduser()
-        if not given.is_file():
-            raise UsageError(f"weights: there is no file {given}")
+        given = given_file(file, "weights")
         found = file_sha256(given)
         return WeightFile(given, found, found.startswith(_expected(name)))
     path = weights_folder() / known.file
@@ -140,6 +135,18 @@ def find_weights(name: str, file: str | os.PathLike[str] | None = None) -> Weigh
         with contextlib.suppress(OSError):  # a folder that cannot be written costs the stronger check only
             _record(path, found, known.url)
     return WeightFile(path, found, True)
+
+
+def given_file(file: str | os.PathLike[str], argument: str) -> Path:
+    """The path that was given as `argument`.
+
+    Raises `UsageError` where it is a URL or there is no such file.
+    """
+    refuse_url(file, argument)
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise UsageError(f"{argument}: there is no file {path}")
+    return path
 
 
 def fetch(
@@ -170,8 +177,7 @@ def fetch(
         with contextlib.suppress(DataError):
             return find_weights(name).path
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    try:
+    with written_whole(path) as temporary:
         found = _download(address, temporary, progress, timeout, name, path)
         expected = _expected(name)
         if not found.startswith(expected):
@@ -180,36 +186,7 @@ def fetch(
                 f"expected {expected}...; nothing was kept"
             )
         _record(path, found, _shown(address))
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return path
-
-
-def load_weights(network: nn.Module, file: Path, name: str) -> None:
-    """Put the tensors of a `.pth` (`weights_only=True`: nothing is unpickled) or `.safetensors` file into `network`.
-
-    Names and shapes must be those of the network; counters of batches may be missing.
-
-    Raises `DataError` where the file cannot be read so or is of another network.
-    """
-    state = read_state(file)
-    wanted = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
-    given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
-    wrong = [
-        *(f"{k} is missing" for k in wanted if k not in given),
-        *(f"{k} is unknown" for k in given if k not in wanted),
-        *(
-            f"{k} is {tuple(given[k].shape)}, not {tuple(v.shape)}"
-            for k, v in wanted.items()
-            if k in given and given[k].shape != v.shape
-        ),
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise DataError(f"{file} does not hold the weights of {name}: {', '.join(wrong[:3])}{more}")
-    network.load_state_dict(given, strict=False)
 
 
 def file_sha256(path: Path) -> str:
@@ -219,30 +196,6 @@ def file_sha256(path: Path) -> str:
         while block := stream.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def read_state(file: Path) -> Mapping[str, Tensor]:
-    """The tensors of a file by name; nothing is unpickled."""
-    import torch
-
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            tensors: Mapping[str, Tensor] = load_file(file)
-            return tensors
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:160]
-        raise DataError(
-            f"{file} is not a file of weights that can be read safely (.pth of plain tensors, or .safetensors): "
-            f"{reason}"
-        ) from None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DataError(f"{file} does not hold a dictionary of tensors, but {type(state).__name__}")
-    return state
 
 
 def _expected(name: str) -> str:
@@ -261,14 +214,7 @@ def _record_path(path: Path) -> Path:
 
 
 def _record(path: Path, sha256: str, url: str) -> None:
-    record = _record_path(path)
-    temporary = record.with_name(f".{record.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(json.dumps({"sha256": sha256, "url": url}) + "\n")
-        os.replace(temporary, record)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    write_whole(_record_path(path), (json.dumps({"sha256": sha256, "url": url}) + "\n").encode())
 
 
 def _download(
@@ -291,8 +237,6 @@ def _download(
                 done += len(block)
                 if progress is not None:
                     progress(done, total)
-            out.flush()
-            os.fsync(out.fileno())
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error or type(error).__name__
         raise DataError(f"{_shown(address)} cannot be downloaded ({reason}): {by_hand}") from None

@@ -16,9 +16,7 @@ from assay.images import clip_score
 PROMPTS = ["a red cat", "a blue dog", "a photo of a cat", "a red cat"]
 
 
-@pytest.fixture(autouse=True)
-def away_from_the_network(offline):
-    pass
+pytestmark = pytest.mark.usefixtures("offline")  # nothing is asked of the hub
 
 
 @pytest.fixture

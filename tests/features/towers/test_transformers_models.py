@@ -14,10 +14,7 @@ from assay.features import get_extractor
 from assay.features.text import get_text_encoder
 from assay.features.transformers_models import ARCHITECTURES, transformers_preprocessing
 
-
-@pytest.fixture(scope="module", autouse=True)
-def away_from_the_network(offline):
-    pass
+pytestmark = pytest.mark.usefixtures("offline")  # nothing is asked of the hub
 
 
 @pytest.fixture(scope="module")
