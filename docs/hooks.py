@@ -17,6 +17,9 @@ MARK = re.compile(r"<!-- (facts|figures): ([\w-]+) -->")
 DISPLAY = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
 # drawn as a border: without a mathematical font a bar does not stretch
 OVERLINE = re.compile(r"<mover>(<mrow>(?:(?!<mover>).)*?</mrow>)<mo[^>]*>&#x0*2015;</mo></mover>", re.DOTALL)
+# names that the converter leaves as they were written, behind \Big and by themselves
+ESCAPED = re.compile(r">\\([A-Za-z]+|[|{}])<")
+NORMS = {"lVert": "‖", "rVert": "‖", "|": "‖", "langle": "⟨", "rangle": "⟩"}
 INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 
 
@@ -38,7 +41,8 @@ def mathml(escaped: str, display: str) -> str:
     latex = html.unescape(escaped).strip()
     # forms the converter does not know, said with those it does
     latex = latex.replace(r"\mathbf 1", r"\mathbf{1}").replace(r"\,", r"\;")
-    return OVERLINE.sub(r'<mrow class="overline">\1</mrow>', str(convert(latex, display=display)))
+    found = OVERLINE.sub(r'<mrow class="overline">\1</mrow>', str(convert(latex, display=display)))
+    return ESCAPED.sub(lambda each: f">{NORMS.get(each[1], each[1])}<", found)
 
 
 def facts(name: str) -> str:

@@ -12,7 +12,8 @@ from .batch_objective import BatchObjective
 from .errors import UsageError
 from .law_inputs import draw_inputs
 from .laws import UNIVERSAL, laws_of, translation_invariant
-from .pair_laws import PAIR_LAWS, draw_pair_inputs, laws_of_pairs
+from .pair_law_inputs import draw_pair_inputs
+from .pair_laws import PAIR_LAWS, laws_of_pairs
 from .pairs import PairMeasure
 from .set_measure import Measure
 from .statistics import Moments

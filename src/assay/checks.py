@@ -103,9 +103,15 @@ def sane(samples: Tensor, name: str, domain: str) -> None:
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
-    """' (did you mean X?)' where a known name is close, else ''."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    """' (did you mean X?)' where a known name is close, else ''; case, spaces, - and _ make no difference."""
+    spelled = {plain_name(each): each for each in reversed(list(known))}
+    close = difflib.get_close_matches(plain_name(name), list(spelled), n=1, cutoff=0.6)
+    return f" (did you mean {spelled[close[0]]!r}?)" if close else ""
+
+
+def plain_name(name: str) -> str:
+    """`MS-SSIM`, `MsSsim` and `ms_ssim` as one: `msssim`."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _shown(values: Tensor) -> str:

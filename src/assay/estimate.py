@@ -277,7 +277,13 @@ def difference(
         of b. The difference is beyond its interval where `low` and `high` have one sign.
     """
     if not hasattr(measure, "sides"):
-        raise UsageError(f"difference: takes one measure, got {measure.name}; ask for each of its measures")
+        what = (
+            "ask for each of its measures"
+            if hasattr(measure, "measures")
+            else "of pairs, assay.score({'a': a, 'b': b}, target, measures=[...]).differences has the difference "
+            "of two methods"
+        )
+        raise UsageError(f"difference: takes one measure of sets, got {measure.name}; {what}")
     bound = measure.with_options(**options)
     if (len(measure.sides) > 2) != (held_out is not None):
         raise UsageError(

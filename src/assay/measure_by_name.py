@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from .checks import nearest_name
+from .checks import nearest_name, plain_name
 from .errors import UsageError
 from .joint import Joint
+from .pairs import PairMeasure
 from .set_measure import Measure
 from .sets import (
     authenticity,
@@ -60,6 +61,56 @@ SHORT: Mapping[str, Measure | Joint] = MappingProxyType(
     }
 )
 
+
+# as papers and other packages call them, plain -> the name here
+ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "fid": "frechet_distance",
+        "frechetinceptiondistance": "frechet_distance",
+        "kid": "kernel_distance",
+        "kernelinceptiondistance": "kernel_distance",
+        "mmd": "kernel_distance",
+        "l1": "mean_absolute_error",
+        "mae": "mean_absolute_error",
+        "l2": "mean_squared_error",
+        "mse": "mean_squared_error",
+        "rmse": "mean_squared_error",
+        "tv": "total_variation",
+        "peaksignalnoiseratio": "psnr",
+        "peaksignaltonoiseratio": "psnr",
+        "structuralsimilarity": "ssim",
+        "structuralsimilarityindexmeasure": "ssim",
+        "ssimloss": "ssim",
+        "multiscalestructuralsimilarity": "ms_ssim",
+        "multiscalestructuralsimilarityindexmeasure": "ms_ssim",
+        "multiscalessim": "ms_ssim",
+        "multiscalessimloss": "ms_ssim",
+        "mssimloss": "ms_ssim",
+        "informationweightedssim": "iw_ssim",
+        "visualinformationfidelity": "vif",
+        "vifp": "vif",
+        "msgmsd": "multi_scale_gmsd",
+        "multiscalegmsdloss": "multi_scale_gmsd",
+        "learnedperceptualimagepatchsimilarity": "lpips",
+        "deepimagestructureandtexturesimilarity": "dists",
+        "styleloss": "gram_distance",
+        "contentloss": "feature_distance",
+        "contextualloss": "contextual_distance",
+        "focalfrequencyloss": "frequency_distance",
+        "universalimagequalityindex": "uqi",
+        "uiqi": "uqi",
+        "spectralanglemapper": "spectral_angle",
+        "sam": "spectral_angle",
+        "errorrelativeglobaldimensionlesssynthesis": "ergas",
+        "spatialcorrelationcoefficient": "scc",
+        "clipimagequalityassessment": "clip_iqa",
+        "dicescore": "dice",
+        "diceloss": "dice",
+        "jaccard": "iou",
+        "jaccardindex": "iou",
+        "meaniou": "iou",
+    }
+)
 
 DEFAULT_MEASURES = ("fd", "kd", "prdc")
 HELD_OUT_MEASURES = ("authenticity", "ct", "fls", "gap")  # what tells memorising from generalising
@@ -135,6 +186,14 @@ def measure_key(measure: Measure) -> str:
     return f"{measure.name}|{sorted(measure.options.items(), key=str)}"
 
 
+def usual_name(name: str) -> str:
+    """What a measure is called here that papers or other packages call `name`; the name itself where none is known.
+
+    ``usual_name("StructuralSimilarityIndexMeasure")`` is `ssim`.
+    """
+    return ELSEWHERE.get(plain_name(name), name)
+
+
 def fewest_samples(measure: Measure) -> int:
     """How many samples a set must have at least for an estimate of the measure, which looks at halves of it."""
     k = measure.options.get("nearest_k")
@@ -146,14 +205,34 @@ def _members(entry: str | Measure | Joint) -> Sequence[Measure]:
         full = {m.name: m for m in SHORT.values()}
         known: Measure | Joint | None = SHORT.get(entry) or full.get(entry)
         if known is None:
-            near = nearest_name(entry.lower(), [*SHORT, *full])
-            raise UsageError(f"measures: unknown measure {entry!r}{near}; known are {', '.join(SHORT)}")
+            near = nearest_name(usual_name(entry), [*SHORT, *full])
+            raise UsageError(
+                f"measures: unknown measure {entry!r}{_of_pairs(entry) or near}; known are {', '.join(SHORT)}"
+            )
         entry = known
     if isinstance(entry, Joint):
         return entry.measures
     if isinstance(entry, Measure):
         return (entry,)
     raise UsageError(f"measures: expected names or measures, got {type(entry).__name__}")
+
+
+def _of_pairs(name: str) -> str:
+    """Says where a measure of images and their targets is to be had, '' where the name is of none."""
+    from . import images
+
+    pairs = {
+        plain_name(known): measure
+        for known in images.__all__
+        if isinstance(measure := getattr(images, known), PairMeasure)
+    }
+    found = pairs.get(plain_name(usual_name(name)))
+    if found is None:
+        return ""
+    how = f"assay.images.{found.name}({', '.join(found.members)})"
+    if found.domain == "images" and len(found.members) < 3:
+        how += f" or the command assay score --measures {found.name}"
+    return f": {found.name} gives each image a value and compares no sets; use {how}"
 
 
 def _shown(value: Any) -> str:

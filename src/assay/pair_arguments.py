@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .errors import DataError, UsageError
@@ -30,6 +31,9 @@ ONE_SIZE: Mapping[PairDomain, str] = MappingProxyType(
         "masks": "give both the same classes and size (one channel a class: one-hot)",
     }
 )
+PICTURES = ("images", "masks")
+COLOURS = (1, 3, 4)  # channels of grey, RGB and RGBA
+SIDE = 32  # a batch with as many channels and rows, and as few columns as colours, has its channels last
 ROUNDING = 1e-6  # of the range: what arithmetic may add to a value at its end
 
 
@@ -43,23 +47,91 @@ def as_member(value: Any, name: str, domain: PairDomain, *, place: int = 0) -> T
         place: its number among the members; the third of images may be a mask of truth values.
 
     Raises:
-        UsageError: another type, a wrong number of dimensions, an empty axis, or not floating point.
+        UsageError: another type, a sparse tensor, a wrong number of dimensions, an empty axis, pictures with their
+            channels last, or not floating point.
     """
     fewest, most, shape = SHAPES[domain]
+    written = name
     if isinstance(value, np.ndarray) and value.dtype != object:
-        value = torch.from_numpy(value)
+        value, written = _tensor_of(value, name), f"torch.from_numpy({name})"
     if not isinstance(value, Tensor):
-        raise UsageError(f"{name}: expected a tensor {shape}, got {type(value).__name__}")
+        raise UsageError(
+            f"{name}: expected a tensor {shape}, got {type(value).__name__}{_tensor_from(value, name, domain)}"
+        )
+    if value.layout != torch.strided:
+        raise UsageError(f"{name}: expected a dense tensor, got {value.layout}; take {name}.to_dense()")
     if not fewest <= value.ndim <= (most or value.ndim):
-        raise UsageError(f"{name}: expected shape {shape}, got {tuple(value.shape)}")
+        raise UsageError(
+            f"{name}: expected shape {shape}, got {tuple(value.shape)}{_mended(value.shape, written, domain)}"
+        )
     if 0 in value.shape:
         raise UsageError(f"{name}: is empty: shape {tuple(value.shape)}, expected {shape}")
+    if domain in PICTURES and value.shape[-1] in COLOURS and min(value.shape[1:-1]) >= SIDE:
+        raise UsageError(
+            f"{name}: expected shape {shape}, got {tuple(value.shape)}, whose channels look to be last; "
+            f"{_channels_second(written, value.ndim)} puts them second; if the images really are "
+            f"{value.shape[-1]} pixels wide, transpose all members with .mT"
+        )
     if domain == "any" or value.is_floating_point():
         return value
     if (domain == "masks" and not value.is_complex()) or (place == 2 and value.dtype == torch.bool):
         return value.to(torch.float32)
-    advice = f"{name}.float() / 255" if domain == "images" else f"{name}.float()"
-    raise UsageError(f"{name}: expected floating-point {domain}, got {value.dtype}; cast with {advice}")
+    raise UsageError(
+        f"{name}: expected floating-point {domain}, got {value.dtype}; {_floating(value.dtype, written, domain)}"
+    )
+
+
+def _tensor_of(array: NDArray[Any], name: str) -> Tensor:
+    """The array as a tensor; a copy where a tensor cannot share its memory (mirrored, read-only, foreign bytes)."""
+    shared = array.flags.writeable and array.dtype.isnative and min(array.strides, default=0) >= 0
+    plain = array if shared else np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    try:
+        return torch.from_numpy(plain)
+    except TypeError:
+        raise UsageError(f"{name}: expected an array of numbers, got one of {array.dtype}") from None
+
+
+def _tensor_from(value: Any, name: str, domain: PairDomain) -> str:
+    """How to make a tensor of something else."""
+    if isinstance(value, (list, tuple)):
+        return f"; torch.stack({name}) makes one of tensors of one size"
+    if domain in PICTURES and hasattr(value, "__array_interface__"):
+        return (
+            f"; torch.from_numpy(np.array({name})).permute(2, 0, 1)[None] / 255 makes one of an RGB picture"
+        )
+    return ""
+
+
+def _mended(shape: Sequence[int], name: str, domain: PairDomain) -> str:
+    """What makes the right number of axes of a wrong one."""
+    if domain == "embeddings":
+        return f"; {name}[None] is one pair" if len(shape) == 1 else ""
+    if len(shape) == 2:
+        return f"; {name}[None, None] is one picture of one channel"
+    if len(shape) == 3 and shape[-1] in COLOURS and shape[0] not in COLOURS:
+        return f"; {name}.permute(2, 0, 1)[None] is one picture (H, W, C)"
+    if len(shape) == 3:
+        return (
+            f"; {name}[None] is one picture (C, H, W), {name}[:, None] are pictures (B, H, W) of one channel"
+        )
+    if len(shape) == 5:
+        return f"; {name}.flatten(0, 1) takes groups of pictures apart"
+    return ""
+
+
+def _channels_second(name: str, axes: int) -> str:
+    order = ", ".join(str(axis) for axis in (0, axes - 1, *range(1, axes - 1)))
+    return f"{name}.permute({order})"
+
+
+def _floating(dtype: torch.dtype, name: str, domain: PairDomain) -> str:
+    """How to make floating-point numbers of others."""
+    if dtype.is_complex:
+        return f"take {name}.abs() or {name}.real"
+    if domain != "images" or dtype == torch.bool:
+        return f"cast with {name}.float()"
+    highest = 65535 if dtype == torch.uint16 else 255
+    return f"cast with {name}.float() / {highest}, or {name}.float() with data_range={highest}"
 
 
 def same_pairs(names: Sequence[str], tensors: Sequence[Tensor], domain: PairDomain) -> None:
@@ -72,14 +144,46 @@ def same_pairs(names: Sequence[str], tensors: Sequence[Tensor], domain: PairDoma
         if x.device != y.device:
             raise UsageError(f"{first} is on {x.device} and {name} on {y.device}; move one with .to(device)")
         if x.shape[0] != y.shape[0]:
-            raise UsageError(f"{first} has {len(x)} entries and {name} {len(y)}; pairs need as many of both")
+            short = first if len(x) == 1 else name
+            repeated = 1 in (len(x), len(y)) and x.shape[1:] == y.shape[1:]
+            advice = (
+                f"; {short}.expand_as({name if short == first else first}) repeats one" if repeated else ""
+            )
+            raise UsageError(
+                f"{first} has {len(x)} entries and {name} {len(y)}; pairs need as many of both{advice}"
+            )
         one_for_all = place == 2 and domain in ("images", "masks") and y.shape[1] == 1
         shape = (y.shape[0], x.shape[1], *y.shape[2:]) if one_for_all else tuple(y.shape)
         if domain != "any" and tuple(x.shape) != shape:
             raise UsageError(
                 f"{first} has the shape {tuple(x.shape)} and {name} {tuple(y.shape)}: both must be of one size; "
-                f"{ONE_SIZE[domain]}"
+                f"{_one_size(first, x.shape, name, y.shape, domain)}"
             )
+
+
+def _one_size(
+    first: str, of_first: Sequence[int], name: str, of_other: Sequence[int], domain: PairDomain
+) -> str:
+    """What makes one size of two."""
+    one, other = tuple(of_first), tuple(of_other)
+    if domain not in PICTURES or len(one) != len(other):
+        return ONE_SIZE[domain]
+    for called, mine, theirs in ((name, other, one), (first, one, other)):
+        if mine[-1] in COLOURS and (mine[0], mine[-1], *mine[1:-1]) == theirs:
+            return (
+                f"the channels of {called} are last: {_channels_second(called, len(mine))} puts them second"
+            )
+    if domain == "masks" or one[2:] != other[2:]:
+        return ONE_SIZE[domain]
+    few, many = (first, name) if one[1] < other[1] else (name, first)
+    least, most = sorted((one[1], other[1]))
+    if least == 1:
+        return f"{few}.expand(-1, {most}, -1, -1) repeats the one channel"
+    return (
+        f"{many}[:, :3] leaves the fourth channel out"
+        if (least, most) == (3, 4)
+        else "give both the same channels"
+    )
 
 
 def values_in_range(tensor: Tensor, name: str, domain: PairDomain, data_range: Any) -> None:
@@ -103,12 +207,15 @@ def values_in_range(tensor: Tensor, name: str, domain: PairDomain, data_range: A
     if not len(bad):
         return
     low, high = float(lows.min()), float(highs.max())
-    if domain == "masks":
+    if domain == "masks" and low >= 0:
         advice = (
-            f"{name}.sigmoid() or .softmax(1) makes probabilities of logits, one-hot classes of a label map"
+            f"{name} / 255 or {name} > 127 for 8-bit masks, one channel a class (one-hot) for a label map"
         )
+    elif domain == "masks":
+        advice = f"{name}.sigmoid() or .softmax(1) makes probabilities of logits"
     elif low < 0:
-        advice = f"{name}.clamp(0, {highest:g}), or ({name} + 1) / 2 for values in [-1, 1]"
+        scaled = f"({name} + 1) / 2" if highest == 1 else f"({name} + 1) * {highest / 2:g}"
+        advice = f"{name}.clamp(0, {highest:g}), or {scaled} for values in [-1, 1]"
     else:
         bits = 8 if high <= 255 else 16
         advice = f"{name}.clamp(0, {highest:g}), or data_range={2**bits - 1} for {bits}-bit values"
@@ -125,7 +232,8 @@ def unlike_numbers(tensors: Sequence[Tensor], values: Tensor) -> Tensor:
     """
     for tensor in tensors:
         if tensor.is_floating_point():
-            low, high = tensor.detach().flatten(1).aminmax(dim=1)
+            flat = tensor.detach().flatten(1)
+            low, high = flat.amin(1), flat.amax(1)  # not `aminmax`, which takes three times as long as both
             values = values + (0.0 * low + 0.0 * high).to(values.dtype)
     return values
 
@@ -134,7 +242,10 @@ def finite_pairs(rows: Tensor, name: str, verb: str) -> None:
     """Refuse NaN and infinity in (B, k), naming the first pairs."""
     bad = (~torch.isfinite(rows)).any(1).nonzero()[:, 0]
     if len(bad):
-        raise DataError(f"{name}: {len(bad)} of {len(rows)} pairs {verb} NaN or infinity ({_rows(bad)})")
+        advice = "; leave those pairs out, or mend what made them" if verb == "hold" else ""
+        raise DataError(
+            f"{name}: {len(bad)} of {len(rows)} pairs {verb} NaN or infinity ({_rows(bad)}){advice}"
+        )
 
 
 def _rows(bad: Tensor) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +17,7 @@ from .errors import DataError, UsageError
 from .estimate import Estimate
 from .pair_estimate import estimate_of_moments
 from .statistics import Moments
+from .statistics.protocol import on_device
 
 if TYPE_CHECKING:
     from .pairs import PairMeasure
@@ -25,6 +29,11 @@ class PairMetric:
     def __init__(self, measure: PairMeasure) -> None:
         self.measure = measure
         self._moments: Moments | None = None
+
+    @property
+    def measures(self) -> tuple[PairMeasure]:
+        """What is measured, with its options: one measure."""
+        return (self.measure,)
 
     def reset(self) -> None:
         """Forget every batch."""
@@ -43,13 +52,14 @@ class PairMetric:
 
     def merge(self, other: PairMetric) -> None:
         """Add everything another metric of the same measure has seen, as another worker's."""
-        mine, theirs = ((m.measure.name, dict(m.measure.options)) for m in (self, other))
-        if mine[0] != theirs[0] or not all(_same(mine[1][k], theirs[1].get(k)) for k in mine[1]):
+        if not _same(self.measure, other.measure):
+            mine, theirs = ((m.measure.name, dict(m.measure.options)) for m in (self, other))
             raise UsageError(
                 f"merge: the two metrics are of different measures or options: {mine} and {theirs}"
             )
         if other._moments is not None:
-            self._add(other._moments)
+            seen = self._moments  # another worker's may lie on another device
+            self._add(other._moments if seen is None else on_device(other._moments, seen.weight.device))
 
     def compute(self) -> Tensor:
         """The mean over everything seen, a float64 scalar.
@@ -92,15 +102,36 @@ class PairObjective(torch.nn.Module):
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two options are the same, those that came from another process by their numbers."""
+    """Whether two measures or options are the same, those that came from another process by what they are made of."""
+    from .pairs import PairMeasure
+
     if one is other:
         return True
-    if isinstance(one, torch.nn.Module) and isinstance(other, torch.nn.Module):
-        return type(one) is type(other) and _same(one.state_dict(), other.state_dict())
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return torch.equal(one.cpu(), other.cpu())
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
-    if dataclasses.is_dataclass(one) and type(one) is type(other):
-        return _same(vars(one), vars(other))
-    return type(one) is type(other) and bool(one == other)
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, PairMeasure):
+        return _same(one.__reduce__(), other.__reduce__())
+    if isinstance(one, torch.nn.Module):
+        # modules of one state may do different things with it: what they say of themselves, wherever they lie
+        told = (re.sub(r" at 0x[0-9a-fA-F]+", "", repr(each)) for each in (one, other))
+        return next(told) == next(told) and _same(one.state_dict(), other.state_dict())
+    if isinstance(one, (tuple, list)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    if isinstance(one, partial):
+        return _same((one.func, one.args, one.keywords), (other.func, other.args, other.keywords))
+    # a function is found again by its name, so that two are two; other objects are made anew
+    bare = "__eq__" not in _declared(type(one)) and type(one).__module__ != "builtins"
+    if bare or dataclasses.is_dataclass(one):
+        return hasattr(one, "__dict__") and _same(vars(one), vars(other))
+    return bool(one == other)
+
+
+def _declared(kind: type) -> set[str]:
+    """The names that a class and its bases, but for `object`, define."""
+    return {name for base in kind.__mro__[:-1] for name in vars(base)}

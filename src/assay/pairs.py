@@ -234,9 +234,11 @@ class PairMeasure:
 
     def _members(self, given: Sequence[Any]) -> list[Tensor]:
         if len(given) != len(self.members):
+            by_name = "; options go by name: " + ", ".join(f"{name}=..." for name in self.options)
             raise UsageError(
                 f"{self.name}: expected {len(self.members)} argument{'s' if len(self.members) > 1 else ''} "
                 f"({', '.join(self.members)}), got {len(given)}"
+                f"{by_name if self.options and len(given) > len(self.members) else ''}"
             )
         tensors = [
             as_member(value, name, self.domain, place=place)

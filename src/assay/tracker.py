@@ -11,6 +11,8 @@ from torch import Tensor
 
 from .drawing import Panel, figure_of
 from .errors import DataError, UsageError
+from .pair_metric import PairMetric
+from .pairs import PairMeasure
 from .set_measure import Measure
 from .stream import Metric
 
@@ -40,20 +42,32 @@ class Tracker(Generic[R]):
     Memory is a number a step and measure. `state_dict` and `load_state_dict` carry it over a restart.
     """
 
-    def __init__(self, metric: Metric[R], *, corrected: bool = False) -> None:
-        """Args: metric: of one measure or a joint; corrected: keep `metric.corrected()` in place of its `compute()`.
+    def __init__(self, metric: Metric[R] | PairMetric, *, corrected: bool = False) -> None:
+        """Args: metric: of one measure, of sets or of pairs, or a joint; corrected: keep `metric.corrected()` in place
+        of its `compute()`.
 
         The metric's best direction is its measure's; corrected values are the ones to compare where the number of
-        samples is not the same at every step.
+        samples is not the same at every step. A mean over pairs has no bias to correct.
+
+        Raises:
+            UsageError: `corrected` of a measure of pairs.
         """
+        if corrected and isinstance(metric, PairMetric):
+            raise UsageError(
+                f"corrected: {metric.measure.name} is a mean over pairs, which has no bias to correct: leave it out"
+            )
         self.metric = metric
         self._corrected = corrected
         self._steps: list[int] = []
         self._values: dict[str, list[float]] = {m.name: [] for m in metric.measures}
 
-    def update(self, batch: Any, weights: Any = None) -> None:
-        """Add a batch (n, d) of the generated side, as the metric's own `update` does."""
-        self.metric.update(batch, weights)
+    def update(self, *batch: Any, weights: Any = None) -> None:
+        """Add a batch as the metric's own `update` does: (n, d) of the generated side, or the members of pairs."""
+        add: Any = self.metric.update
+        if weights is None:
+            add(*batch)
+        else:
+            add(*batch, weights=weights)
 
     def reset(self) -> None:
         """Forget the batches, as the metric's own `reset` does; what was computed stays."""
@@ -73,12 +87,12 @@ class Tracker(Generic[R]):
         at = last + 1 if step is None else step
         if isinstance(at, bool) or not isinstance(at, int) or (self._steps and at <= last):
             raise UsageError(f"step: expected a whole number above {last}, the last step, got {at!r}")
-        found = self.metric.corrected() if self._corrected else self.metric.compute()
+        found: Any = self.metric.corrected() if self._corrected else self.metric.compute()  # type: ignore[union-attr]
         named: Mapping[str, Any] = found if isinstance(found, dict) else {self.metric.measures[0].name: found}
         self._steps.append(at)
         for name, values in self._values.items():
             values.append(float(named[name]))
-        return found
+        return found  # type: ignore[no-any-return]
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -159,8 +173,8 @@ class Tracker(Generic[R]):
                 raise UsageError(f"state: {len(steps)} steps and {len(own)} values of {name}")
         self._steps, self._values = steps, values
 
-    def _measure(self, name: str | None) -> Measure:
-        measures = {m.name: m for m in self.metric.measures}
+    def _measure(self, name: str | None) -> Measure | PairMeasure:
+        measures: dict[str, Measure | PairMeasure] = {m.name: m for m in self.metric.measures}
         if name is None and len(measures) == 1:
             return self.metric.measures[0]
         if name not in measures:
@@ -169,6 +183,6 @@ class Tracker(Generic[R]):
         return measures[name]
 
 
-def directed(measure: Measure) -> str:
+def directed(measure: Measure | PairMeasure) -> str:
     """`frechet_distance`, with an arrow that points to what is better."""
     return f"{measure.name} {'↓' if measure.best == 'min' else '↑'}"

@@ -132,3 +132,21 @@ def test_plots_show_the_values():
     (ax,) = metric.plot().axes
     assert list(ax.lines[0].get_xdata()) == [float(metric.compute()), float(metric.corrected())]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["as computed", "freed of bias"]
+
+
+def test_a_measure_of_pairs_is_tracked_too():
+    target = torch.rand(5, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    tracker = Tracker(assay.psnr.metric())
+    for noise in (0.3, 0.05, 0.1):
+        tracker.update((target + noise).clamp(0, 1), target)
+        tracker.update(target[:1], target[:1] / 2, weights=[2])
+        tracker.compute()
+        tracker.reset()
+    assert tracker.best().step == 1
+    values = assay.psnr(
+        torch.cat([(target + 0.1).clamp(0, 1), target[:1], target[:1]]),
+        torch.cat([target, target[:1] / 2, target[:1] / 2]),
+    )
+    assert tracker.values["psnr"][-1] == pytest.approx(float(values.mean()), rel=1e-6)
+    with pytest.raises(UsageError, match="no bias to correct"):
+        Tracker(assay.psnr.metric(), corrected=True)

@@ -14,12 +14,14 @@ from ..arguments import reference_of
 from ..checks import as_counts, as_samples, sane
 from ..errors import DataError, MissingExtra, UsageError
 from ..joint import Joint
+from ..pairs import PairMeasure
 from ..set_measure import Measure
 from ..statistics.protocol import on_device
+from .pairs_in_torchmetrics import torchmetrics_of_pairs
 
 
 def torchmetrics(
-    measure: Measure | Joint,
+    measure: Measure | Joint | PairMeasure,
     *,
     reference: Any = None,
     features: Callable[[Tensor], Tensor] | None = None,
@@ -28,7 +30,8 @@ def torchmetrics(
     """A true `torchmetrics.Metric` of a measure: collections, loggers, checkpoints and its process synchronisation.
 
     Args:
-        measure: a measure, or a joint (whose `compute()` is a dictionary, which collections flatten).
+        measure: a measure, or a joint (whose `compute()` is a dictionary, which collections flatten); or a measure of
+            pairs, whose metric has `update(x, y, weights=None)` and the mean of the values.
         reference: the real side, as features or a statistic; without it, `update(batch, real=True)` streams it.
         features: applied to every batch without gradient, an extractor for images; a module moves with the metric.
         options: the measure's options.
@@ -41,6 +44,13 @@ def torchmetrics(
         MissingExtra: torchmetrics is not installed.
         UsageError: an unknown option, or a reference for a measure of one set, or a measure of three sets.
     """
+    if isinstance(measure, PairMeasure):
+        if reference is not None or features is not None:
+            raise UsageError(
+                f"{measure.name} compares each image with its own target: it takes neither reference nor features; "
+                "update(x, y)"
+            )
+        return torchmetrics_of_pairs(measure.with_options(**options))
     measures = list(measure.measures) if isinstance(measure, Joint) else [measure]
     known = {name for m in measures for name in m.options}
     unknown = sorted(set(options) - known)

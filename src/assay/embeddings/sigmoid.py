@@ -47,7 +47,7 @@ def sigmoid_pair(
     r"""Every pair of an a and a b as a match or not, each decided on its own (SigLIP).
 
     $$ L = -\frac{1}{B} \sum_{i=1}^B \sum_{j=1}^B \log \sigma\big( z_{ij} (t\, \hat a_i \cdot \hat b_j + \beta) \big),
-    \qquad t = e^{\text{log\_scale}} $$
+    \qquad t = e^{\text{log scale}} $$
 
     with  $\hat a = a / |a|$,  $z_{ij} = 1$  for a positive pair and  $-1$  for any other. Positive are the pairs i = j,
     or, with labels, all pairs of equal labels. No pair's value depends on another pair: nothing is normalised over the

@@ -8,14 +8,13 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from ..errors import DataError, MissingExtra, UsageError
 
 BEAT_EVERY = 0.5  # seconds
 DEAD_AFTER = 12.0  # without a beat; a rank that a machine has no time for must not count as dead
-GOES_WITHIN = 3.0  # at the end
+ENDS_WITHIN = 3.0  # the thread, at the end
 TOLD_HERE = "assay_told_here"
 
 
@@ -40,6 +39,7 @@ class Watch:
         self.failure: Failure | None = None
         self._store = store
         self._dead_after = dead_after
+        self._lost: frozenset[int] = frozenset()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="assay-ranks", daemon=True)
         self._thread.start()
@@ -47,25 +47,26 @@ class Watch:
     def _run(self) -> None:
         others = range(1, self.world) if self.rank == 0 else (0,)
         beats = dict.fromkeys(others, -1)
-        heard = dict.fromkeys(others, time.monotonic())
+        silent = dict.fromkeys(others, 0.0)
+        looked = time.monotonic()
         while not self._ended.wait(BEAT_EVERY):
-            asked = time.monotonic()
             try:
                 self._store.add(f"beat {self.rank}", 1)
                 self._look_for_failure()
+                # A look counts little, however long ago the last one was: this process may have slept, and with it all.
+                before, looked = looked, time.monotonic()
                 for other in others:
                     beat = self._store.add(f"beat {other}", 0)
-                    if beat != beats[other] or self._store.add(f"gone {other}", 0):
-                        beats[other], heard[other] = beat, time.monotonic()
+                    alive = beat != beats[other] or self._store.add(f"gone {other}", 0)
+                    silent[other] = 0.0 if alive else silent[other] + min(looked - before, 2 * BEAT_EVERY)
+                    beats[other] = beat
             except RuntimeError:  # where the store is gone, so is the rank that held it
                 if not self._ended.is_set():
                     self._fail(Failure(self.rank, "DataError", stopped(0, self.world)))
                 return
-            if time.monotonic() - asked > self._dead_after / 2:  # it was this process that slept
-                heard = dict.fromkeys(others, time.monotonic())
-            for other, at in heard.items():
-                if self.failure is None and time.monotonic() - at > self._dead_after:
-                    self._publish(Failure(self.rank, "DataError", stopped(other, self.world)))
+            self._lost = frozenset(other for other, seconds in silent.items() if seconds > self._dead_after)
+            if self._lost and self.failure is None:
+                self._publish(Failure(self.rank, "DataError", stopped(min(self._lost), self.world)))
 
     def meet(self, number: int, check: Any) -> None:
         """Wait until every rank is at meeting `number`."""
@@ -87,11 +88,9 @@ class Watch:
 
     def _publish(self, failure: Failure) -> bool:
         """Whether this is the failure that counts: the first."""
+        content = json.dumps([failure.rank, failure.kind, failure.message])
         try:
-            first = bool(self._store.add("failures", 1) == 1)
-            if first:
-                content = json.dumps([failure.rank, failure.kind, failure.message])
-                self._store.set("failure", content)
+            first = bool(self._store.compare_set("failure", "", content).decode() == content)
         except RuntimeError:
             first = True
         if first:
@@ -99,8 +98,7 @@ class Watch:
         return first
 
     def _look_for_failure(self) -> None:
-        if self.failure is None and self._store.add("failures", 0):
-            self._store.wait(["failure"], timedelta(seconds=GOES_WITHIN))
+        if self.failure is None and self._store.check(["failure"]):
             rank, kind, message = json.loads(self._store.get("failure"))
             self._fail(Failure(rank, kind, message))
 
@@ -109,19 +107,31 @@ class Watch:
             self.failure = failure
 
     def end(self) -> None:
-        """Leave. Rank 0 may hold the store, so it leaves last; who speaks is let speak first."""
-        self._ended.set()
-        self._thread.join(GOES_WITHIN)
+        """Leave. Rank 0 may hold the store, so it leaves last; who speaks is let speak first.
+
+        Ranks that live are waited for, as they may still be on their way here: without limit where all went well,
+        where something failed for as long as a rank may be silent.
+        """
+        if self.rank > 0:
+            self._end_thread()
         with contextlib.suppress(RuntimeError):
             self._store.add(f"gone {self.rank}", 1)
-            if self.rank == 0:
-                until = time.monotonic() + GOES_WITHIN
-                while time.monotonic() < until:
-                    if all(self._store.add(f"gone {other}", 0) for other in range(1, self.world)):
-                        break
-                    time.sleep(0.02)
+            until = time.monotonic() + self._dead_after
+            while self.rank == 0 and self._thread.is_alive() and not self._all_gone():
+                if self.failure is not None and time.monotonic() > until:
+                    break
+                time.sleep(0.02)
+        self._end_thread()
         if self.failure is not None and self.failure.rank != self.rank:
             time.sleep(2 * BEAT_EVERY)
+
+    def _all_gone(self) -> bool:
+        others = (other for other in range(1, self.world) if other not in self._lost)
+        return all(self._store.add(f"gone {other}", 0) for other in others)
+
+    def _end_thread(self) -> None:
+        self._ended.set()
+        self._thread.join(ENDS_WITHIN)
 
 
 def stopped(rank: int, world: int) -> str:
