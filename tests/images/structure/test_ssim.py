@@ -53,8 +53,8 @@ def test_equals_torchmetrics():
     torch.testing.assert_close(ms_ssim(x, y, convention="torchmetrics"), expected, rtol=0, atol=1e-8)
 
 
-def several_scales(x, y, exponents, data_range):
-    """Five scales, channel by channel, from windows that fit; of odd sides the last row or column is left out."""
+def several_scales(x, y, exponents, data_range, repeat_last):
+    """Five scales, channel by channel, from windows that fit; of odd sides the last is repeated or left out."""
     taps = np.exp(-((np.arange(11) - 5) ** 2) / 4.5)
     window = np.outer(taps, taps) / taps.sum() ** 2
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
@@ -63,6 +63,8 @@ def several_scales(x, y, exponents, data_range):
         product = 1.0
         for level, exponent in enumerate(exponents):
             if level:
+                if repeat_last:
+                    a, b = (np.pad(z, [(0, side % 2) for side in z.shape], mode="symmetric") for z in (a, b))
                 a, b = (
                     z[: len(z) // 2 * 2, : z.shape[1] // 2 * 2]
                     .reshape(len(z) // 2, 2, z.shape[1] // 2, 2)
@@ -78,14 +80,19 @@ def several_scales(x, y, exponents, data_range):
     return np.mean(products)
 
 
+@pytest.mark.parametrize("convention", ["wang2003", "tensorflow"])
 @pytest.mark.parametrize("channels,data_range", [(1, 1.0), (3, 255.0), (5, 1.0)])
-def test_several_scales_are_wang_s_on_odd_sides(channels, data_range):
+def test_several_scales_are_wang_s_on_odd_sides(channels, data_range, convention):
+    """The sides 181, 91 and 46 by 199, 100 and 50: odd ones beside even ones, too."""
     x, y = (data_range * z for z in photographs(181, 199, channels))
     exponents = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
     expected = [
-        several_scales(a.numpy(), b.numpy(), exponents, data_range) for a, b in zip(x, y, strict=True)
+        several_scales(a.numpy(), b.numpy(), exponents, data_range, convention == "tensorflow")
+        for a, b in zip(x, y, strict=True)
     ]
-    assert ms_ssim(x, y, data_range=data_range).tolist() == pytest.approx(expected, abs=1e-12)
+    assert ms_ssim(x, y, data_range=data_range, convention=convention).tolist() == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 # piq 0.8.0 and pytorch-msssim 1.0.0 in float64 on photographs(520, 613, 1): the first image. The latter keeps its
@@ -118,7 +125,7 @@ def test_the_gradient_by_either_image_is_that_of_plain_operations(convention):
 
 def test_the_gradient_of_several_scales_is_that_of_differences():
     x, y = (z[:1, :1, :25, :22].clone().requires_grad_() for z in photographs())
-    for convention in ("wang2003", "torchmetrics", "piq", "pytorch-msssim"):
+    for convention in ("wang2003", "tensorflow", "torchmetrics", "piq", "pytorch-msssim"):
         assert torch.autograd.gradcheck(
             lambda a, b, c=convention: ms_ssim(a, b, exponents=(0.4, 0.6), convention=c), (x, y)
         )

@@ -64,8 +64,9 @@ def ms_ssim(
         convention: how scales are made and put together.
 
             - "wang2003", the default: windows that fit, the product within each channel, then the mean over channels;
-              of an odd side the last row or column is left out, as by the authors' first program (their later one, and
-              TensorFlow, repeat it: 0.002 apart on a photograph of 181 x 199 pixels);
+              of an odd side the last row or column is left out, as by the authors' first program;
+            - "tensorflow": the same, the last row or column of an odd side repeated, as by the authors' later program
+              (0.002 apart on a photograph of 181 x 199 pixels);
             - "pytorch-msssim": the same, an odd side averaged with zeros beyond its ends, which darkens the border and
               moves the third digit;
             - "piq": the same, the first row and column repeated where a side is odd;

@@ -14,7 +14,7 @@ from ...errors import UsageError
 from ...scale.separable import gaussian_taps, uniform_taps
 
 SsimConvention = Literal["wang2004", "torchmetrics", "piq", "skimage"]
-MsSsimConvention = Literal["wang2003", "pytorch-msssim", "torchmetrics", "piq"]
+MsSsimConvention = Literal["wang2003", "tensorflow", "pytorch-msssim", "torchmetrics", "piq"]
 
 
 @dataclass(frozen=True)
@@ -64,26 +64,28 @@ class Scales:
         together: whether means go over channels, too, before the product over scales; else a product each channel.
         mirrored_last: whether the coarsest scale counts every pixel, the image mirrored at its border.
         odd: what becomes of an odd side when 2 x 2 pixels are averaged: the last row or column is left out ("cut"),
-            averaged with zeros beyond both ends ("zeros"), or the first row and column are repeated, where either side
-            is odd ("repeated").
+            repeated ("last"), averaged with zeros beyond both ends ("zeros"), or the first row and column are repeated,
+            where either side is odd ("first").
     """
 
     together: bool = False
     mirrored_last: bool = False
-    odd: Literal["cut", "zeros", "repeated"] = "cut"
+    odd: Literal["cut", "last", "zeros", "first"] = "cut"
 
     def halved(self, images: Tensor) -> Tensor:
         """Averages of 2 x 2 pixels."""
         odd = [side % 2 for side in images.shape[-2:]]
-        if self.odd == "repeated" and any(odd):
+        if self.odd == "first" and any(odd):
             images = functional.pad(images, (1, 0, 1, 0), mode="replicate")
+        if self.odd == "last" and any(odd):
+            images = functional.pad(images, (0, odd[1], 0, odd[0]), mode="replicate")
         return functional.avg_pool2d(images, 2, padding=odd if self.odd == "zeros" else 0)
 
     def sides(self, height: int, width: int) -> tuple[int, int]:
         """Of the next scale."""
         if self.odd == "cut":
             return height // 2, width // 2
-        if self.odd == "zeros":
+        if self.odd in ("zeros", "last"):
             return (height + height % 2) // 2, (width + width % 2) // 2
         extra = max(height % 2, width % 2)
         return (height + extra) // 2, (width + extra) // 2
@@ -92,9 +94,10 @@ class Scales:
 SCALES: Mapping[MsSsimConvention, Scales] = MappingProxyType(
     {
         "wang2003": Scales(),
+        "tensorflow": Scales(odd="last"),
         "pytorch-msssim": Scales(odd="zeros"),
         "torchmetrics": Scales(together=True, mirrored_last=True),
-        "piq": Scales(odd="repeated"),
+        "piq": Scales(odd="first"),
     }
 )
 
