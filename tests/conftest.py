@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,32 +60,40 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:.*should not be instantiated:DeprecationWarning")
 
 
-@pytest.fixture
-def run_ranks(tmp_path: Path) -> Callable[..., None]:
+@pytest.fixture(scope="session")
+def run_ranks(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
     """Processes that run one worker file, ``python worker RANK WORLD STORE [arguments]`` each; all must end well.
 
-    STORE is a file for ``init_process_group("gloo", init_method="file://" + STORE)``. A rank that hangs is ended, and
-    fails, after two minutes.
+    STORE is a file for ``init_process_group("gloo", init_method="file://" + STORE)``: a port that was free when it was
+    looked for may be taken by then. A rank that hangs is ended, and fails, after ten minutes; on a busy machine imports
+    alone take more than one.
     """
 
     def run(worker: Path, world: int, *arguments: str) -> None:
-        store = tmp_path / "-".join(["store", worker.stem, str(world), *arguments])
-        ranks = [
-            subprocess.Popen(
-                [sys.executable, str(worker), str(rank), str(world), str(store), *arguments],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
-            for rank in range(world)
-        ]
+        store = tmp_path_factory.mktemp("ranks") / "store"
+        files = [store.with_name(f"said-{rank}") for rank in range(world)]
+        ranks = []
         try:
-            said = [rank.communicate(timeout=120)[0] for rank in ranks]
+            for rank, file in enumerate(files):
+                with file.open("w") as said:
+                    command = [sys.executable, str(worker), str(rank), str(world), str(store), *arguments]
+                    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+                    ranks.append(
+                        subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=environment)
+                    )
+            until = time.monotonic() + 600
+            # where one fails the others may wait for it for ever
+            while not any(rank.poll() for rank in ranks) and any(rank.poll() is None for rank in ranks):
+                assert time.monotonic() < until, "the ranks hang"
+                time.sleep(0.02)
         finally:
-            for rank in ranks:
-                rank.kill()
-        for rank, text in zip(ranks, said, strict=True):
-            assert rank.returncode == 0, text
+            for one in ranks:
+                one.kill()
+                one.wait()
+        ends = [
+            f"rank {rank} ended with {one.returncode}:\n{file.read_text()}"
+            for rank, (one, file) in enumerate(zip(ranks, files, strict=True))
+        ]
+        assert not any(one.returncode for one in ranks), "\n".join(ends)
 
     return run

@@ -13,10 +13,10 @@ import assay
 from assay.adapters import torchmetrics as adapt
 
 
-def main(rank: int, world: int, port: str, sets: str, out: str) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, GLOO_SOCKET_IFNAME="lo")
+def main(rank: int, world: int, store: str, sets: str, out: str) -> None:
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=world)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
     x, y = torch.load(sets, weights_only=True).values()
     values = {}
     for measure in (assay.frechet_distance, assay.kernel_distance):

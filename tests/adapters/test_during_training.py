@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
-import socket
-import subprocess
-import sys
 import threading
 import tracemalloc
 import weakref
@@ -129,6 +127,14 @@ def numel_alive() -> int:
     return sum(t.numel() for t in gc.get_objects() if issubclass(type(t), torch.Tensor))
 
 
+def open_files() -> set[tuple[str, str]]:
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            found.add((number, os.readlink(f"/proc/self/fd/{number}")))
+    return found
+
+
 def test_twenty_comparisons_leave_nothing_behind(tiny, generator_and_sample, real_images):
     made = []
 
@@ -140,7 +146,7 @@ def test_twenty_comparisons_leave_nothing_behind(tiny, generator_and_sample, rea
     comparing = ModelComparison(watched, real_images, **{**HOW, "measures": "fd"})
     for _ in range(2):
         comparing(tiny)
-    elements, threads, files = numel_alive(), threading.active_count(), len(os.listdir("/proc/self/fd"))
+    elements, threads, files = numel_alive(), set(threading.enumerate()), open_files()
     tracemalloc.start()
     try:
         comparing(tiny)
@@ -154,10 +160,10 @@ def test_twenty_comparisons_leave_nothing_behind(tiny, generator_and_sample, rea
         tracemalloc.stop()
     # the images of one call alone are 30 * 3 * 48 * 48 = 207,360 bytes; what little grows is bookkeeping of torch's
     assert grown < 100_000
-    assert numel_alive() == elements
+    assert numel_alive() <= elements  # what other tests left may go meanwhile
     assert len(made) == 23 and not any(ref() is not None for ref in made)
-    assert threading.active_count() == threads
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert set(threading.enumerate()) <= threads
+    assert open_files() <= files
 
 
 def test_the_real_set_is_looked_at_once(tiny, generator_and_sample, real_images):
@@ -229,19 +235,10 @@ def test_a_model_that_diverges_is_a_warning(tiny, comparing):
 
 
 @pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory) -> list[list[str]]:
+def two_ranks(tmp_path_factory, run_ranks) -> list[list[str]]:
     """What each of two processes came to: the value, the failure of a model that diverged, groups that were left."""
-    folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(Path(__file__).with_name("training_rank_worker.py")), str(folder)]
-    ranks = [
-        subprocess.Popen(command, env={**os.environ, **common, "RANK": str(rank), "GLOO_SOCKET_IFNAME": "lo"})
-        for rank in range(2)
-    ]
-    assert [rank.wait(timeout=100) for rank in ranks] == [0, 0]
+    folder = tmp_path_factory.mktemp("said")
+    run_ranks(Path(__file__).with_name("training_rank_worker.py"), 2, str(folder))
     return [(folder / f"{rank}.txt").read_text().splitlines() for rank in (0, 1)]
 
 

@@ -78,6 +78,54 @@ def test_copies_and_collections():
     }
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "first"),
+    [
+        # of black and white images the absolute error is the squared one
+        (
+            adapt(assay.images.mean_squared_error),
+            adapt(assay.images.mean_absolute_error),
+            (X.round(), Y.round()),
+        ),
+        (adapt(assay.ssim), adapt(assay.ssim, convention="torchmetrics"), (Y, Y)),
+    ],
+)
+def test_a_collection_keeps_apart_what_agrees_on_the_first_batch(one, other, first):
+    collection = tm.MetricCollection({"one": one, "other": other})
+    collection.update(*first)
+    collection.update(X, Y)
+    for name, metric in (("one", one), ("other", other)):
+        expected = torch.stack([metric._measure(*first), metric._measure(X, Y)]).mean()
+        assert float(collection.compute()[name]) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_half_precision_does_not_stop_the_count():
+    metric = adapt(assay.images.mean_squared_error).set_dtype(torch.bfloat16).half()
+    zero, one = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    for x in (zero, one, one, one):
+        metric.update(x, zero, weights=torch.tensor([3000]))
+    assert metric.seen[:2].tolist() == [12000, 0.75]
+
+
+def test_a_process_that_saw_nothing_counts_nothing():
+    here, there, empty = fed(), adapt(assay.ssim), adapt(assay.ssim)
+    there.update(X[:2], Y[:2])
+    own = here.seen.clone()
+    for order in ((empty, here, there), (here, there, empty)):
+        metric = order[0]
+        before = metric.seen.clone()
+        states = [each.seen.clone() for each in order]
+        metric.sync(dist_sync_fn=lambda state, group, found=states: found, distributed_available=lambda: True)
+        expected = assay.ssim(torch.cat([X, X[:2]]), torch.cat([Y, Y[:2]])).mean()
+        assert metric.seen[:2].tolist() == [9, pytest.approx(float(expected), abs=1e-7)]
+        metric.unsync()
+        torch.testing.assert_close(metric.seen, before, rtol=0, atol=0, equal_nan=True)
+    here.reset()
+    here.update(X[:2], Y[:2])
+    torch.testing.assert_close(here.seen, there.seen, rtol=0, atol=0, equal_nan=True)
+    assert not torch.equal(here.seen[:2], own[:2])
+
+
 def test_a_saved_state_goes_on():
     first, rest = adapt(assay.ssim), adapt(assay.ssim)
     for metric in (first, rest):

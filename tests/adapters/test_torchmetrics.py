@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-import socket
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -109,20 +107,10 @@ def test_wrong_use_says_what_to_do() -> None:
         metric.update(torch.full((3, 6), torch.nan))
 
 
-def test_two_processes_equal_one(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    out = tmp_path / "values.json"
-    torch.save({"x": X, "y": Y}, tmp_path / "sets.pt")
-    worker = Path(__file__).with_name("rank_worker.py")
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, str(worker), str(rank), "2", str(port), str(tmp_path / "sets.pt"), str(out)]
-        )
-        for rank in range(2)
-    ]
-    assert [rank.wait(timeout=60) for rank in ranks] == [0, 0]
+def test_two_processes_equal_one(tmp_path: Path, run_ranks: Callable[..., None]) -> None:
+    sets, out = tmp_path / "sets.pt", tmp_path / "values.json"
+    torch.save({"x": X, "y": Y}, sets)
+    run_ranks(Path(__file__).with_name("rank_worker.py"), 2, str(sets), str(out))
     values = json.loads(out.read_text())
     assert values["frechet_distance"] == pytest.approx(float(assay.frechet_distance(X, Y)), rel=1e-5)
     assert values["kernel_distance"] == pytest.approx(float(assay.kernel_distance(X, Y)), rel=1e-4)

@@ -28,10 +28,9 @@ def sample(model: nn.Module, k: int) -> Tensor:
     return torch.tanh(model(torch.randn(k, 4))).view(k, 3, 6, 6)
 
 
-def main(folder: Path) -> None:
+def main(rank: int, world: int, store: str, folder: Path) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo")
-    rank = dist.get_rank()
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
     torch.manual_seed(0)
     model = nn.parallel.DistributedDataParallel(Noted())
     images = torch.randint(
@@ -55,4 +54,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    main(Path(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))

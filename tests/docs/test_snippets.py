@@ -57,7 +57,7 @@ def run(snippet: Snippet, scope: dict[str, object], said: list[str]) -> str:
         if line.startswith("assay "):
             command = [sys.executable, "-m", *line.split("#")[0].split()]
             env = {**os.environ, "COLUMNS": "84", "NO_COLOR": "1"}
-            done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+            done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=600)
             assert done.returncode == 0, f"{line}\n{done.stderr}"
             printed.append(done.stdout)
     return "".join(printed)

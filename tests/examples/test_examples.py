@@ -132,7 +132,7 @@ def test_the_script_writes_all_files_in_two_steps(tmp_path: Path, fashion_mnist:
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert result.returncode == 0, result.stderr
     assert "step 2 of 2" in result.stderr and "left" in result.stderr

@@ -59,7 +59,7 @@ def test_blocks_on_ray_equal_one_process(tmp_path: Path) -> None:
         [*command, "--block", "16", "--workers", "1"],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         env={**os.environ, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ def printed(*command: str) -> list[tuple[int, float]]:
     """What `python [command]` prints of its steps."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, env=environment, timeout=180, check=False
+        [sys.executable, *command], capture_output=True, text=True, env=environment, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     return [

@@ -141,7 +141,7 @@ def on_ranks(world: int, out: Path, *folders: Path) -> list[str]:
         for rank in range(world)
     ]
     try:
-        said = [rank.communicate(timeout=60)[0] for rank in ranks]
+        said = [rank.communicate(timeout=600)[0] for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()
