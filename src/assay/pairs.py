@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from .pair_arguments import (
 )
 from .pair_estimate import estimate_of_mean, estimate_of_moments
 from .pair_metric import PairMetric, PairObjective
+from .scale.each_pair import each_pair
 from .scale.precision import full_precision
 from .statistics import Moments
 
@@ -154,6 +156,8 @@ class PairMeasure:
     def map(self, *members: Any, **options: Any) -> Tensor:
         """Where in each image the value comes from, (B, H', W').
 
+        Without a gradient it is made a few pairs at a time, with the memory of these.
+
         Raises:
             UsageError: as the call, and for a measure whose value has no places.
         """
@@ -161,8 +165,11 @@ class PairMeasure:
             raise UsageError(f"{self.name}: has no map; its value does not come from places in an image")
         refuse_unknown(self.name, self.options, options)
         tensors = self._members(members)
+        maps = partial(self.map_function, **{**self.options, **options})
         with full_precision(tensors[0].device):
-            return self.map_function(*tensors, **{**self.options, **options})
+            if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+                return maps(*tensors)
+            return each_pair(maps, *tensors)
 
     def __reduce__(self) -> Any:
         return found_again, (self.function.__module__, self.function.__qualname__, dict(self.options))
