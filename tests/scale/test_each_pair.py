@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from assay.errors import UsageError
 from assay.scale import each_pair as module
@@ -88,3 +89,28 @@ def test_a_function_that_refuses_a_second_derivative_refuses_it_here(normal):
     (slope,) = torch.autograd.grad(each_pair(once, x, y).sum(), x, create_graph=True)
     with pytest.raises(UsageError, match="this function has no second derivative"):
         slope.square().sum().backward()
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("pairs_at_once", [2], indirect=True)
+@pytest.mark.usefixtures("pairs_at_once")
+def test_within_a_checkpoint(normal, graph):
+    """It hands out what was saved for the way back once."""
+    x, y = (normal(7, 20).view(7, 4, 5).requires_grad_() for _ in range(2))
+    values = checkpoint(lambda x, y: each_pair(function, x, y), x, y, use_reentrant=False)
+    found = torch.autograd.grad(values.sum(), (x, y), create_graph=graph)
+    for a, b in zip(found, torch.autograd.grad(function(x, y).sum(), (x, y)), strict=True):
+        torch.testing.assert_close(a.detach(), b, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("changed", [0, 1])
+@pytest.mark.parametrize("pairs_at_once", [2], indirect=True)
+@pytest.mark.usefixtures("pairs_at_once")
+def test_a_member_changed_between_value_and_gradient_is_noticed(normal, changed):
+    x, y = normal(7, 20).view(7, 4, 5).requires_grad_(), normal(7, 20).view(7, 4, 5)
+    members = [x * 1, y]
+    values = each_pair(function, *members)
+    with torch.no_grad():
+        members[changed].add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        values.sum().backward()

@@ -64,11 +64,12 @@ class _EachPair(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        members = ctx.saved_tensors[: ctx.count]
+        saved = ctx.saved_tensors  # once: a checkpoint hands them out no second time
+        members = saved[: ctx.count]
         if torch.is_grad_enabled():
             wanted = [k in ctx.wanted for k in range(ctx.count)]
             return None, None, *differentiable_again(ctx.function, members, wanted, slope)
         out: list[Tensor | None] = [None] * ctx.count
-        for k, own in zip(ctx.wanted, ctx.saved_tensors[ctx.count :], strict=True):
+        for k, own in zip(ctx.wanted, saved[ctx.count :], strict=True):
             out[k] = own * slope.reshape(-1, *[1] * (own.ndim - 1))
         return None, None, *out

@@ -33,9 +33,10 @@ def first_derivative_only(what: str) -> Callable[[Backward], Backward]:
         def once(ctx: Any, *slopes: Any) -> Any:
             if torch.compiler.is_compiling() or not torch.is_grad_enabled():
                 return backward(ctx, *slopes)
+            unpacked = _Unpacked(ctx)
             with torch.no_grad():
-                found = backward(ctx, *slopes)
-            known = (t for t in (*ctx.saved_tensors, *slopes) if isinstance(t, Tensor))
+                found = backward(unpacked, *slopes)
+            known = (t for t in (*unpacked.saved_tensors, *slopes) if isinstance(t, Tensor))
             sources = [t for t in known if t.requires_grad]
             if not sources:
                 return found
@@ -46,6 +47,16 @@ def first_derivative_only(what: str) -> Callable[[Backward], Backward]:
         return once
 
     return decorate
+
+
+class _Unpacked:
+    """A context whose saved tensors may be asked for twice, which a checkpoint hands out once."""
+
+    def __init__(self, ctx: Any) -> None:
+        self._ctx, self.saved_tensors = ctx, ctx.saved_tensors
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ctx, name)
 
 
 def differentiable_again(

@@ -86,6 +86,33 @@ def test_half_way_between_two_factors_the_larger_one_counts():
     assert {side: factor_to_256(torch.empty(1, 1, side, 2000)) for side in sides} == sides
 
 
+def test_saliency_rises_within_a_thousandth_of_the_coldest_colour(published):
+    """Anywhere else warmth counts wholly, whatever the thousandth is."""
+    from assay.images.gradients.saliency import salience
+
+    warmth = 0.5 + 0.5 * torch.rand(256, 256, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    warmth[100, 100], warmth[120, 130] = 0.0, 7e-4
+    cold, warm = (
+        torch.tensor(c, dtype=torch.float64)[:, None, None] for c in ([0.4, 0.6, 0.7], [0.8, 0.5, 0.5])
+    )
+    image = cold + warmth * (warm - cold)
+    found, expected = salience(image[None])[0, 0], published.salience(255 * image.permute(1, 2, 0).numpy())
+    assert expected[120, 130] > 0.05 and np.abs(found.numpy() - expected).max() < 1e-5
+
+
+def test_a_hundredth_of_a_lab_unit_is_seen_as_in_the_definition(published):
+    from assay.images.gradients.lab import lab_under_d50
+    from assay.images.gradients.saliency import salience
+
+    at = torch.arange(256, dtype=torch.float64)
+    waves = [torch.sin(at[:, None] / (6 + k)) * torch.cos(at / (8 - k)) for k in range(3)]
+    image = 0.5 + 1e-4 * torch.stack(waves)
+    a, b = lab_under_d50(image[None])[0, 1:].flatten(1)
+    assert 0.01 < a.max() - a.min() < 0.1 and 0.01 < b.max() - b.min() < 0.1
+    found, expected = salience(image[None])[0, 0], published.salience(255 * image.permute(1, 2, 0).numpy())
+    assert np.abs(found.numpy() - expected).max() < 1e-5
+
+
 # piq 0.8.0 in float64, reduction="none", on the images of `checked`: side, values, tolerance
 PIQ = {
     "gmsd": (48, [0.0028182608662021625, 0.007675624370588048], 1e-09),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from assay.errors import UsageError
 from assay.images.colour import D50, LUMA, YIQ, in_colours, rgb_to_lab
@@ -153,6 +154,123 @@ def test_one_tensor_as_both_members_has_the_sum_of_both_gradients(plain):
     assert not same.any()
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["first", "second"])
+@pytest.mark.parametrize("name", ["gmsd", "haarpsi"])
+def test_gradients_asked_for_under_autocast_are_in_full_precision(name, again):
+    """Also the gradient within a penalty; half precision is 0.005 away, and more in a penalty."""
+    x, y = (z.requires_grad_() for z in some((2, 3, 20, 20), seed=11, dtype=torch.float32))
+    found = []
+    for cast in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cast):
+            values = MEASURES[name][0](x, y).sum()
+            gradients = torch.autograd.grad(values, (x, y), create_graph=again)
+            penalty = sum(g.square().sum() for g in gradients)
+        found.append((*gradients, *(torch.autograd.grad(penalty, (x, y)) if again else ())))
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6 * float(theirs.detach().abs().max()))
+
+
+def test_the_gradient_of_lab_under_autocast_is_in_full_precision():
+    x = some((1, 3, 4, 4), dtype=torch.float32)[0].requires_grad_()
+    (expected,) = torch.autograd.grad(lab_under_d50(x).square().sum(), x)
+    values = lab_under_d50(x).square().sum()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (found,) = torch.autograd.grad(values, x)
+    assert torch.allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("function", [gmsd, lab_under_d50], ids=["gmsd", "lab"])
+def test_a_checkpoint_hands_out_what_was_saved_once(function, graph):
+    x, y = some((2, 3, 20, 20), seed=12)
+    x.requires_grad_()
+
+    def total(x):
+        return (gmsd(x, y) if function is gmsd else lab_under_d50(x)).sum()
+
+    found = torch.autograd.grad(checkpoint(total, x, use_reentrant=False), x, create_graph=graph)[0]
+    assert torch.allclose(found, torch.autograd.grad(total(x), x)[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("member", [0, 1])
+def test_a_member_changed_between_value_and_gradient_is_noticed(name, member):
+    """The slopes are known by then; a second derivative would be that of other images."""
+    x, y = (z.requires_grad_() for z in some((1, 3, 20, 20), seed=13))
+    members = [x * 1, y * 1]
+    values = MEASURES[name][0](*members)
+    with torch.no_grad():
+        members[member].add_(0.1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        values.sum().backward()
+
+
+@pytest.mark.parametrize("name", [*MEASURES, "vsi"])
+def test_other_layouts_in_memory_have_the_same_gradients(name):
+    """Channels last, every second pixel, transposed, and one image as the target of all."""
+    measure = vsi if name == "vsi" else MEASURES[name][0]
+    x, y = some((3, 3, 20, 22), seed=14)
+    every_second = torch.zeros(3, 3, 40, 44, dtype=x.dtype)
+    every_second[..., ::2, ::2] = x
+    layouts = (
+        (x.contiguous(memory_format=torch.channels_last), y.mT.contiguous().mT),
+        (every_second[..., ::2, ::2], y),
+        (x, y[:1].expand(3, -1, -1, -1)),
+    )
+    for pair in layouts:
+        expected = gradients(measure, *(z.contiguous() for z in pair))
+        leaves = [z.detach().requires_grad_() for z in pair]
+        values = measure(*leaves)
+        slope = torch.arange(1, 4, dtype=x.dtype)
+        for ours, theirs in zip(
+            (values.detach(), *torch.autograd.grad(values, leaves, slope)), expected, strict=True
+        ):
+            assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-10 * float(theirs.abs().max()))
+
+
+def test_nearly_equal_images_have_the_gradient_of_double_precision_in_haarpsi():
+    """The curve is next to its end there: in numbers next to 1 nothing of the gradient would be left."""
+    x, y = some((2, 1, 32, 32), seed=15, dtype=torch.float32)
+    x = y + 2e-4 * (x - y)
+    values, *single = gradients(haarpsi, x, y)
+    exact, *double = gradients(haarpsi, x.double(), y.double())
+    assert float((1 - values - (1 - exact)).abs().max()) < 2e-7 and float(exact.max()) < 1
+    for ours, theirs in zip(single, double, strict=True):
+        assert float((ours - theirs).norm() / theirs.norm()) < 0.05
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_equal_images_have_exactly_1_in_haarpsi_and_no_gradient(dtype, channels):
+    x, _ = some((2, channels, 20, 20), seed=16, dtype=dtype)
+    values, by_x, by_y = gradients(haarpsi, x, x)
+    assert values.tolist() == [1.0, 1.0]
+    assert not by_x.any() and not by_y.any()
+
+
+def test_the_larger_of_two_equal_sizes_is_half_of_each_in_haarpsi(plain):
+    """A negative has coefficients of the same size but at its border; whole numbers have exactly the same."""
+    g = torch.Generator().manual_seed(18)
+    x = torch.randint(0, 256, (1, 1, 24, 24), generator=g).double()
+    measure = haarpsi.with_options(data_range=255.0, subsample=False)
+    found, expected = (gradients(f, x, 255 - x) for f in (measure, plain(measure)))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-9 * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_the_colours_of_a_grey_image_have_no_slope_in_haarpsi(plain, dtype):
+    """They are 0, where sizes have a kink, but for rounding: the gradient by the channels is by brightness alone."""
+    x, y = some((2, 3, 20, 20), seed=17, dtype=dtype)
+    x = x[:, :1].expand(-1, 3, -1, -1)
+    luma = torch.tensor(LUMA[0], dtype=dtype)[:, None, None]
+    for function in (haarpsi, plain(haarpsi)):
+        _, by_x, _ = gradients(function, x, y)
+        bright = by_x.sum(1, keepdim=True)
+        tiny = 200 * torch.finfo(dtype).eps * float(bright.abs().max())
+        assert torch.allclose(by_x, bright * luma, rtol=0, atol=tiny)
+
+
 @pytest.mark.parametrize("size", [(20, 23), (37, 41), (64, 64)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_equal_images_are_exactly_equal_to_mdsi(dtype, size):
@@ -171,6 +289,23 @@ def test_a_negative_similarity_has_the_angle_of_double_precision():
     mean = sum(roots) / 9
     expected = (sum(abs(r - mean) for r in roots) / 9) ** 0.25
     assert float(_pooled(loss, False)[0]) == pytest.approx(expected, rel=1e-14)
+
+
+def test_the_slopes_of_powers_are_0_where_they_would_be_infinite():
+    """At a similarity of exactly 0, the fourth root's; at one that is nowhere else, the distance's to the mean."""
+    from assay.images.gradients.mean_deviation import _pooled
+
+    loss = torch.linspace(0.1, 1.6, 9, dtype=torch.float64).reshape(1, 1, 3, 3)
+    loss[0, 0, 1, 1] = 1.0
+    _, slopes = _pooled(loss.clone(), True)
+    assert slopes[0, 0, 1, 1] == 0
+    for place in (0, 3, 8):
+        step = torch.zeros_like(loss)
+        step[0, 0, place // 3, place % 3] = 1e-6
+        up, down = (float(_pooled(loss + sign * step, False)[0]) for sign in (1, -1))
+        assert (up - down) / 2e-6 == pytest.approx(float(slopes[0, 0, place // 3, place % 3]), rel=1e-6)
+    for everywhere in (0.3, 1.0, 1.3):
+        assert not _pooled(everywhere + 1e-14 * loss, True)[1].any()
 
 
 @pytest.mark.parametrize("combination", ["sum", "mult"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import torch
@@ -16,16 +17,23 @@ from ..option_values import true_or_false
 from .haar_coefficients import LARGEST, haar_coefficients, haar_spread
 from .seen_pairs import Sight, Slopes, Wanted, each_seen_pair
 from .shrink import at_least, both, halves, shrunk
-from .similarity import Losses, every_place, loss_slopes, losses, similarity, weighted_mean
+from .similarity import Losses, dissimilarity, every_place, loss_slopes, losses, weighted_mean
 
 # C on the range 0 to 255, and alpha: Reisenhofer et al. 2018, section 3
 CONSTANT, STEEPNESS = 30.0, 4.2
 
 EVERYWHERE = 1e-6  # on the range 0 to 255
 
+# sigmoid(-alpha) and sigmoid(alpha): what the curve lacks of 1 and what it has where nothing is lost
+LEAST = 1 / (1 + math.exp(STEEPNESS))
+MOST = 1 - LEAST
+
+# times the range and the resolution of a number: the colours of grey pixels are rounding, whose sign means nothing
+GREY = 2
+
 
 def _terms(x: Tensor, y: Tensor, *, data_range: float, subsample: bool) -> tuple[Tensor, Tensor]:
-    """Local similarities and their weights, (B, 2 or, with colour, 3, H', W') each."""
+    """What local similarities lack of 1, and their weights, (B, 2 or, with colour, 3, H', W') each."""
     constant = CONSTANT * (data_range / 255) ** 2
     seen = (
         both(x, y)
@@ -34,16 +42,21 @@ def _terms(x: Tensor, y: Tensor, *, data_range: float, subsample: bool) -> tuple
     )
     if subsample:
         seen = shrunk(seen, 2)
-    local, weights = [], []
+    lost, weights = [], []
     for scales in haar_coefficients(seen[:, :1]):
         fine, middle, coarse = (halves(c.abs()) for c in scales)
-        local.append((similarity(*fine, constant) + similarity(*middle, constant)) / 2)
+        lost.append((dissimilarity(*fine, constant) + dissimilarity(*middle, constant)) / 2)
         weights.append(torch.maximum(*coarse))
     if x.shape[1] == 3:
-        means = colour_means(seen[:, 1:]).abs()
-        local.append(similarity(*halves(means), constant).mean(1, keepdim=True))
+        means = _coloured(colour_means(seen[:, 1:]), data_range).abs()
+        lost.append(dissimilarity(*halves(means), constant).mean(1, keepdim=True))
         weights.append((weights[0] + weights[1]) / 2)
-    return torch.cat(local, 1), torch.cat(weights, 1)
+    return torch.cat(lost, 1), torch.cat(weights, 1)
+
+
+def _coloured(means: Tensor, data_range: float) -> Tensor:
+    """The colours' means, and 0 where there is only grey."""
+    return functional.hardshrink(means, GREY * torch.finfo(means.dtype).eps * data_range)
 
 
 def colour_means(colours: Tensor) -> Tensor:
@@ -61,10 +74,19 @@ def colour_spread(slopes: Tensor) -> Tensor:
 
 
 def _value(x: Tensor, y: Tensor, *, data_range: float, subsample: bool) -> Tensor:
-    local, weights = _terms(x, y, data_range=data_range, subsample=subsample)
-    mean = weighted_mean(torch.sigmoid(STEEPNESS * local), weights, EVERYWHERE * data_range / 255)
-    # rounding may take the logit of equal images beyond alpha
-    return (torch.logit(mean) / STEEPNESS).clamp_max(1.0).square()
+    lost, weights = _terms(x, y, data_range=data_range, subsample=subsample)
+    return _root(weighted_mean(_short(lost), weights, EVERYWHERE * data_range / 255)).square()
+
+
+def _short(loss: Tensor) -> Tensor:
+    """sigmoid(alpha) - sigmoid(alpha (1 - loss)), without the rounding of two numbers next to 1."""
+    grown = torch.expm1(STEEPNESS * loss) * LEAST
+    return grown * MOST / (grown + 1)
+
+
+def _root(short: Tensor) -> Tensor:
+    """logit(sigmoid(alpha) - short) / alpha, at most 1, and exactly 1 where nothing is short."""
+    return 1 - (torch.log1p(short / LEAST) - torch.log1p(-short / MOST)) / STEEPNESS
 
 
 def _value_and_slopes(seen: Tensor, wanted: Wanted, *, data_range: float) -> tuple[Tensor, Slopes]:
@@ -74,8 +96,9 @@ def _value_and_slopes(seen: Tensor, wanted: Wanted, *, data_range: float) -> tup
         d M / d s_i = alpha sigma_i (1 - sigma_i) w_i / sum w
         d M / d w_i = (sigma_i - M) / sum w
 
-    of which s, the mean of two similarities, is 1 less the mean of two losses; w is the larger of two sizes, both half
-    where they are equal; and a size has the slope of its coefficient's sign.
+    where what sigma and M lack of sigmoid(alpha) takes their place: the images may be nearly equal, and differences of
+    numbers next to 1 are rounding. s, the mean of two similarities, is 1 less the mean of two losses; w is the larger
+    of two sizes, both half where they are equal; and a size has the slope of its coefficient's sign.
     """
     constant, everywhere = CONSTANT * (data_range / 255) ** 2, EVERYWHERE * data_range / 255
     coefficients = haar_coefficients(seen[:, :, :1])
@@ -86,7 +109,7 @@ def _value_and_slopes(seen: Tensor, wanted: Wanted, *, data_range: float) -> tup
         terms.append([losses(z[0], z[1], constant) for z in (fine, middle)])
         pooled.append(terms[-1][0].loss + terms[-1][1].loss)
         weights.append(torch.maximum(coarse[0], coarse[1]))
-    means = colour_means(seen[:, :, 1:]) if seen.shape[2] == 3 else None
+    means = _coloured(colour_means(seen[:, :, 1:]), data_range) if seen.shape[2] == 3 else None
     if means is not None:
         sizes = means.abs()
         colours = losses(sizes[0], sizes[1], constant)
@@ -116,16 +139,16 @@ def _value_and_slopes(seen: Tensor, wanted: Wanted, *, data_range: float) -> tup
 
 def _pooled(loss: Tensor, weights: Tensor, wanted: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """The value, and its slopes by two losses' sum (b, k, h, w) and by the weights."""
-    sigma = loss.mul_(-STEEPNESS / 2).add_(STEEPNESS).sigmoid_()
+    grown = loss.mul_(STEEPNESS / 2).expm1_().mul_(LEAST)
+    short = (grown * MOST).div_(grown.add_(1))
     amount = weights.sum((1, 2, 3))
-    mean = (sigma * weights).sum((1, 2, 3)) / amount
-    root = torch.logit(mean) / STEEPNESS
-    value = root.clamp_max(1.0).square()
+    mean = (short * weights).sum((1, 2, 3)) / amount
+    root = _root(mean)
     if not wanted:
-        return value, None, None
-    scale = torch.where(root <= 1, 2 * root / (STEEPNESS * mean * (1 - mean) * amount), 0.0)
-    by_loss = (sigma * sigma).sub_(sigma).mul_(weights).mul_(every_place(STEEPNESS / 2 * scale))
-    return value, by_loss, sigma.sub_(every_place(mean)).mul_(every_place(scale))
+        return root.square(), None, None
+    scale = 2 * root / (STEEPNESS * (MOST - mean) * (LEAST + mean) * amount)
+    by_loss = ((MOST - short) * weights).mul_(short + LEAST).mul_(every_place(-STEEPNESS / 2 * scale))
+    return root.square(), by_loss, short.sub_(every_place(mean)).mul_(every_place(-scale))
 
 
 def _edge_slopes(
@@ -153,9 +176,9 @@ def _fits(x: Tensor, subsample: bool) -> None:
 
 def _map(x: Tensor, y: Tensor, *, data_range: float, subsample: bool) -> Tensor:
     _fits(x, subsample)
-    local, weights = _terms(x, y, data_range=positive_range(data_range), subsample=subsample)
+    lost, weights = _terms(x, y, data_range=positive_range(data_range), subsample=subsample)
     weights = weights + EVERYWHERE * data_range / 255
-    return (local * weights).sum(1) / weights.sum(1)
+    return 1 - (lost * weights).sum(1) / weights.sum(1)
 
 
 @pair_measure(
@@ -203,6 +226,10 @@ def haarpsi(x: Tensor, y: Tensor, *, data_range: float = 1.0, subsample: bool = 
         *Black images?* They have no weights: every place then counts alike, and two of them have 1, with gradient 0.
         The authors' program divides 0 by 0; piq gives infinity.
         *piq's digits?* Its YIQ has four digits, the authors' and this one three: up to 1e-3 apart.
+        *The gradient?* Sizes of coefficients have a kink at 0, where the slope counts as 0, as it does for the colours
+        of grey pixels, black and white ones among them. The larger of two equal sizes is half of each. In single
+        precision a coefficient next to 0 may be taken for one of the other sign: a few of 100,000 are, which moves the
+        gradient by up to some thousandths of its length.
     """
     _fits(x, subsample)
     data_range = positive_range(data_range)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...scale.first_derivative import first_derivative_only
+from ...scale.precision import full_precision
 from ..colour import D50, XYZ, Matrix, in_colours, rgb_to_lab
 
 RELATIVE: Matrix = tuple((a / w, b / w, c / w) for (a, b, c), w in zip(XYZ, D50, strict=True))
@@ -46,8 +47,8 @@ class _Lab(torch.autograd.Function):
         if wanted:
             by_x = curve.mul_(2.4).div_(above)
             by_x.addcmul_(dark, 1 / 12.92 - by_x)
+            # below LOW too: the straight line has the slope of the curve where they meet
             by_relative = root.div_(high).div_(3)
-            by_relative.addcmul_(low, 24389 / 27 / 116 - by_relative)
             ctx.save_for_backward(x, by_x, by_relative)
         return in_colours(ends, OPPOSED)
 
@@ -55,8 +56,9 @@ class _Lab(torch.autograd.Function):
     @first_derivative_only("L*a*b*")
     def backward(ctx: Any, slope: Tensor) -> Tensor:
         _, by_x, by_relative = ctx.saved_tensors
-        by_root = in_colours(slope, _transposed(OPPOSED)).mul_(by_relative)
-        return in_colours(by_root, _transposed(RELATIVE)).mul_(by_x)
+        with full_precision(slope.device):  # a backward pass may be called from within autocast
+            by_root = in_colours(slope, _transposed(OPPOSED)).mul_(by_relative)
+            return in_colours(by_root, _transposed(RELATIVE)).mul_(by_x)
 
 
 def _transposed(matrix: Matrix) -> Matrix:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...scale.first_derivative import differentiable_again
+from ...scale.precision import full_precision
 from ..colour import LUMA, Matrix
 from .shrink import shrunk_colours, spread
 
@@ -91,11 +93,9 @@ class _EachSeenPair(torch.autograd.Function):
         x, y, *kept = ctx.saved_tensors
         needed = ctx.needs_input_grad[3:]
         if torch.is_grad_enabled():  # the gradient will be differentiated again: it needs a graph of its own
-            x, y = x.view_as(x), y.view_as(y)  # two tensors where one was given twice
-            images = [z for z, each in zip((x, y), needed, strict=True) if each]
-            found = iter(torch.autograd.grad(ctx.plain(x, y), images, slope, create_graph=True))
-        else:
-            found = (_spread_back(s, slope, ctx.sight, x) for s in kept)
+            return None, None, None, *differentiable_again(ctx.plain, (x, y), needed, slope)
+        with full_precision(slope.device):  # a backward pass may be called from within autocast
+            found = iter([_spread_back(s, slope, ctx.sight, x) for s in kept])
         return None, None, None, *(next(found) if each else None for each in needed)
 
 
