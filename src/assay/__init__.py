@@ -29,6 +29,7 @@ from .sets import (
     coverage,
     data_copying,
     density,
+    energy_distance,
     feature_likelihood_score,
     frechet_distance,
     inception_score,

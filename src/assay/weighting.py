@@ -65,7 +65,8 @@ class UncertaintyWeights(nn.Module):
 
     def log_variances(self) -> Tensor:
         """v, (T,)."""
-        return torch.cat([self.get_parameter(LOG_VARIANCE + name) for name in self.names])
+        # not `get_parameter`: a functional call or a sharded module has plain tensors in their place
+        return torch.cat([getattr(self, LOG_VARIANCE + name) for name in self.names])
 
     def forward(self, losses: Sequence[Tensor], shared: Tensor | None) -> Tensor:
         found = torch.stack(list(losses))

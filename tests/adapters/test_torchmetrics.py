@@ -43,6 +43,16 @@ def test_batches_equal_one_shot(measure: assay.Measure) -> None:
     assert metric.higher_is_better == (measure.best == "max")
 
 
+def test_half_precision_leaves_what_is_packed_as_it_is() -> None:
+    """Of 257 rows in bfloat16, whose next number after 256 is 258, the number of rows itself would be another."""
+    x, y = draw(257, 0.0, 2), draw(259, 0.5, 3)
+    metric = adapt(assay.kernel_distance)
+    metric.update(x, real=True)
+    metric.update(y)
+    assert metric.set_dtype(torch.bfloat16) is metric
+    assert float(metric.compute()) == pytest.approx(float(assay.kernel_distance(x, y)), rel=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_in_a_collection_beside_its_own_kind_and_a_joint() -> None:
     collection = tm.MetricCollection(

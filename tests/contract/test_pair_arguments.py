@@ -171,3 +171,19 @@ def test_the_difference_of_two_methods_over_pairs_is_led_to_where_it_is():
     x = torch.rand(4, 1, 12, 12)
     with pytest.raises(UsageError, match=r"one measure of sets, got ssim; .*assay\.score.*differences"):
         assay.difference(assay.ssim, x, x, x)
+
+
+def test_channels_look_to_be_last_from_32_rows_and_32_channels_on():
+    narrow = torch.rand(1, 31, 40, 3)
+    assert psnr(narrow, narrow) == 100
+    for shape in ((1, 32, 40, 3), (1, 40, 32, 1)):
+        with pytest.raises(UsageError, match="channels look to be last"):
+            psnr(torch.rand(shape), torch.rand(shape))
+
+
+def test_rounding_at_either_end_of_the_range_is_no_error():
+    ends = torch.tensor([-5e-7, 1 + 5e-7]).expand(2, 1, 2, 2)
+    psnr.estimate(ends, ends)
+    for wrong in (ends - 2e-6, ends + 2e-6):
+        with pytest.raises(DataError, match=r"expected \[0, 1\] in 2 of 2 pairs"):
+            psnr.estimate(wrong, ends)

@@ -204,6 +204,15 @@ def test_a_pass_in_another_precision_leaves_the_weights_to_other_threads(network
     assert all(torch.equal(a, b) for a, b in zip(before, layers.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool, torch.complex64])
+def test_images_of_whole_numbers_are_refused(network, dtype):
+    """Weights follow the images' precision: cast to whole numbers they would be zeros, and a deviation of 0.2 too."""
+    x = torch.full((1, 3, 8, 8), 200).to(dtype)
+    for layers in (layers_of(network, ["0"]), layers_of(network, ["0"], mean=IMAGENET_MEAN)):
+        with pytest.raises(UsageError, match=rf"floating-point images in \[0, 1\], got {dtype}.*/ 255"):
+            layers(x)
+
+
 def test_of_a_compiled_network_the_layers_are_taken_that_it_was_made_of(network):
     x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     compiled = torch.compile(network, backend="eager")

@@ -64,6 +64,10 @@ def test_hsv_cone_is_the_standard_librarys_hsv(images):
         assert found == pytest.approx([s * v * math.cos(angle), s * v * math.sin(angle), v], abs=1e-12)
 
 
+def test_dark_colours_keep_their_hue(images):
+    assert torch.allclose(hsv_cone(1e-14 * images), 1e-14 * hsv_cone(images), rtol=1e-6, atol=1e-20)
+
+
 def test_nearly_the_same_red_on_both_sides_of_the_seam_is_near():
     a, b = (torch.tensor([1.0, g, b]).view(1, 3, 1, 1) for g, b in ((1e-3, 0.0), (0.0, 1e-3)))
     assert float((hsv_cone(a) - hsv_cone(b)).abs().max()) < 3e-3

@@ -381,6 +381,29 @@ def test_a_copy_and_a_pickle_weigh_alike(pair):
         assert twin.log() == loss.log() and twin(x, y).item() == loss(x, y).item()
 
 
+@pytest.mark.parametrize("weighting", ["uncertainty", "gradients"])
+def test_a_functional_call_takes_plain_tensors_for_the_state(pair, weighting):
+    """As sharded and copied modules do: there, parameters are views that are no `nn.Parameter`."""
+    loss = total({"l1": 1.0, "l2": 2.0}, weighting=weighting)
+    state = {name: value.detach() + 0.5 for name, value in loss.state_dict().items()}
+    again = copy.deepcopy(loss)
+    again.load_state_dict(state)
+    expected = again(*pair).item()
+    assert torch.func.functional_call(loss, state, pair).item() == expected != loss(*pair).item()
+
+
+def test_the_balance_is_the_mean_of_the_first_ten_steps_and_then_forgets():
+    """A gradient of length k at step k: the mean of its square over k steps, then a tenth of each new one."""
+    loss = total({"a": (torch.nn.Identity(), 1.0)}, weighting="gradients")
+    shared, expected = torch.ones(1, requires_grad=True), 0.0
+    for step in range(1, 15):
+        loss({"a": step * shared.sum()}, shared=shared)
+        expected += max(1 / step, 0.1) * (step**2 - expected)
+        if step == 10:
+            assert expected == pytest.approx(sum(k**2 for k in range(1, 11)) / 10)
+        assert loss.weighting.kept("square_").tolist() == pytest.approx([expected])
+
+
 def test_no_ratio_of_gradients_goes_beyond_the_limit(pair):
     x, y = pair
     loss = total({"l1": 1.0, "weak": (lambda a, b: 1e-9 * (a - b).abs().mean(), 0.5)}, weighting="gradients")

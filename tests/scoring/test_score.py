@@ -62,6 +62,25 @@ def test_intervals_are_students(write: Any) -> None:
     assert found["b", "psnr"] == found.estimates["b"]["psnr"]
 
 
+def test_an_interval_ends_where_the_measure_does() -> None:
+    """Of an equal pair and a negative, Student's interval is wider than what values can be."""
+    x = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    found = score({"sr": torch.stack([x[0], 1 - x[1]])}, x, measures="ssim")["sr", "ssim"]
+    assert (found.low, found.high) == (ssim.lower, ssim.upper) == (-1.0, 1.0)
+
+
+def test_a_pair_that_both_have_without_an_error_is_a_difference_of_zero() -> None:
+    """Where `psnr` has no ceiling, the values of such a pair are both infinite."""
+    x, noise = torch.rand(2, 3, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    part = torch.tensor([0.0, 1.0, 1.0])[:, None, None, None]
+    sets = {name: x.lerp(noise, share * part) for name, share in (("a", 0.1), ("b", 0.2))}
+    found = score(sets, x, measures=psnr.with_options(ceiling=float("inf")))
+    (a,), (b,) = (own.values() for own in found.values.values())
+    assert a[0] == b[0] == np.inf
+    assert found.differences[0].estimate.value == pytest.approx(np.sum(b[1:] - a[1:]) / 3)
+    assert np.isfinite(found.differences[0].estimate.low)
+
+
 def test_differences_are_to_the_first(write: Any) -> None:
     write("hr", SIZES)
     for k, name in enumerate("abc"):
@@ -85,7 +104,7 @@ def test_batches_and_sizes_do_not_matter(write: Any, batch_size: int) -> None:
 
 def test_luma_is_bt601_in_studio_swing_and_the_border_is_left_out(write: Any) -> None:
     target, restored = write("hr", SIZES), write("sr", SIZES, noise=8)
-    found = score("sr", "hr", measures="psnr", luma=True, crop_border=4)
+    found = score("sr", "hr", measures=["psnr", "ssim"], luma=True, crop_border=4)
 
     def luma(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         rgb = pixels[4:-4, 4:-4].astype(float) / 255
@@ -93,6 +112,12 @@ def test_luma_is_bt601_in_studio_swing_and_the_border_is_left_out(write: Any) ->
 
     expected = [decibels(luma(y), luma(x)) for y, x in zip(restored, target, strict=True)]
     np.testing.assert_allclose(found.values["sr"]["psnr"], expected, rtol=1e-5)
+    # black is 16, which a difference does not show
+    alike = [
+        float(ssim(*(torch.from_numpy(luma(z) / 255)[None, None] for z in pair)))
+        for pair in zip(restored, target, strict=True)
+    ]
+    np.testing.assert_allclose(found.values["sr"]["ssim"], alike, rtol=1e-5)
     assert "luma alone (Y of BT.601, studio swing" in str(found) and "4 pixels left out" in str(found)
     assert found.settings["luma"] is True and found.settings["crop_border"] == 4
 
@@ -183,6 +208,11 @@ def test_the_worst_come_first(write: Any) -> None:
     assert worst[0][:2] == ("b", "005.png")
     highest = found.worst(2, by="charbonnier")
     assert highest[0][2] == max(found.values[c]["charbonnier"].max() for c in "ab")
+    for by, downwards in (("psnr", False), ("charbonnier", True)):  # in the file, too
+        found.to_csv(f"{by}.csv", by=by)
+        header, *lines = (line.split(",") for line in Path(f"{by}.csv").read_text().splitlines())
+        written = [float(line[header.index(by)]) for line in lines]
+        assert len(written) == 12 and written == sorted(written, reverse=downwards)
     with pytest.raises(UsageError, match="by: lpips was not scored, but psnr, charbonnier"):
         found.worst(1, by="lpips")
 

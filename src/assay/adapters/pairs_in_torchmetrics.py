@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,10 @@ from ..checks import as_counts
 from ..errors import DataError, MissingExtra
 from ..pairs import PairMeasure
 
+# a collection takes metrics whose states are equal after the first batch for one, and goes on with the first of them:
+# two measures may well agree on a batch (two errors of black and white images), but nothing equals NaN
+APART = math.nan
+
 
 def torchmetrics_of_pairs(measure: PairMeasure) -> Any:
     """The mean of a pair measure's values as a metric with `update(x, y, weights=None)`, exact over all processes."""
@@ -19,9 +24,9 @@ def torchmetrics_of_pairs(measure: PairMeasure) -> Any:
 
 
 def merged(parts: Tensor) -> Tensor:
-    """(weight, mean) of all parts (k, 2) together; those without weight count nothing."""
+    """(weight, mean, APART) of all parts (k, 3) together; those without weight count nothing."""
     weight = parts[:, 0].sum()
-    return torch.stack([weight, (parts[:, 0] @ parts[:, 1]) / weight.clamp(min=1e-300)])
+    return torch.stack([weight, (parts[:, 0] @ parts[:, 1]) / weight.clamp(min=1e-300), parts[0, 2]])
 
 
 @cache
@@ -42,7 +47,9 @@ def _metric_class(higher: bool, lower: float | None, upper: float | None) -> typ
         def __init__(self, measure: PairMeasure) -> None:
             super().__init__()
             self._measure = measure
-            self.add_state("seen", default=torch.zeros(2, dtype=torch.float64), dist_reduce_fx=merged)
+            self.add_state(
+                "seen", default=torch.tensor([0.0, 0.0, APART], dtype=torch.float64), dist_reduce_fx=merged
+            )
 
         def update(self, *members: Tensor, weights: Any = None) -> None:
             """Add a batch of pairs, with counts (B,) if not 1 each."""
@@ -50,15 +57,18 @@ def _metric_class(higher: bool, lower: float | None, upper: float | None) -> typ
             counts = torch.ones_like(values)
             if weights is not None:
                 counts = as_counts(weights, len(values), "weights").to(values)
-            batch = torch.stack([counts.sum(), counts @ values / counts.sum()]).to(
-                self.seen
-            )  # counts are above 0 in sum
+            weight = counts.sum()  # above 0
+            batch = torch.stack([weight, counts @ values / weight, values.new_tensor(APART)]).to(self.seen)
             self.seen = merged(torch.stack([self.seen, batch]))
 
         def compute(self) -> Tensor:
             if not bool(self.seen[0] > 0):
                 raise DataError(f"{self._measure.name}: nothing seen yet; call update(...) first")
             return self.seen[1]
+
+        def set_dtype(self, dst_type: Any) -> Any:
+            """Nothing: the sums stay in float64, in which they count beyond what half precision can."""
+            return self
 
         def __reduce__(self) -> Any:
             return torchmetrics_of_pairs, (self._measure,), self.__getstate__()

@@ -151,6 +151,10 @@ def _metric_class(higher: bool | None, lower: float | None, upper: float | None)
                 for entry in entries:
                     _add(self._statistic, seen, _unpack(self._statistic, entry))
 
+        def set_dtype(self, dst_type: Any) -> Any:
+            """Nothing: what is packed in float64 has its own shapes in it, which half precision would change."""
+            return self
+
         def __reduce__(self) -> Any:
             return _make, (self._measures, self._several, self._exact, self._features), self.__getstate__()
 

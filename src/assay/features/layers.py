@@ -102,6 +102,11 @@ class Layers(nn.Module):
                 f"images: expected (B, 3, H, W) for this network, got {tuple(images.shape)}; repeat a single channel "
                 "three times with .expand(-1, 3, -1, -1)"
             )
+        if not images.is_floating_point():
+            raise UsageError(
+                f"images: expected floating-point images in [0, 1], got {images.dtype}; of 8-bit images take "
+                "images.float() / 255"
+            )
         if min(images.shape[2:]) < self.smallest:
             raise UsageError(
                 f"images: {images.shape[2]} x {images.shape[3]} is too small for the layers {', '.join(self.names)}: "

@@ -82,6 +82,12 @@ def test_bad_input() -> None:
             bits_per_pixel([5], wrong, 8)  # type: ignore[arg-type]
 
 
+def test_what_is_likely_below_the_floor_costs_as_much_as_the_floor() -> None:
+    rare = torch.tensor([[1e-12, 0.5]])
+    assert float(likelihood_bits_per_pixel(rare, 1, 1)) == pytest.approx(1 + 9 * math.log2(10), rel=1e-6)
+    assert float(likelihood_bits_per_pixel(rare, 1, 1, floor=0.75)) == pytest.approx(-2 * math.log2(0.75))
+
+
 def test_a_floor_below_the_precision_costs_what_it_says() -> None:
     zero = torch.tensor([[0.0, 0.5]], requires_grad=True)
     value = likelihood_bits_per_pixel(zero, 1, 1, floor=1e-60)

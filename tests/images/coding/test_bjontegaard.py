@@ -126,6 +126,17 @@ def test_points_on_a_line_are_joined_by_it() -> None:
         assert got == pytest.approx(100, rel=1e-9)
 
 
+def test_between_two_lines_akimas_slope_is_half_way() -> None:
+    """The weights are both zero but for rounding. Of a piece h wide, slopes s and t at its ends add h^2 (s - t) / 12 to
+    what the chord has: 2.25 (0.1 - 0.2) / 12 before the bend and (0.2 - 0.3) / 12 after it."""
+    quality, logs = [30, 31, 32.5, 33.5, 35.5, 36.5], [0, 0.1, 0.25, 0.55, 1.15, 1.45]
+    chords = 0.1 * 2.5**2 / 2 + 0.25 * 4 + 0.3 * 4**2 / 2
+    expected = (chords - 0.225 / 12 - 0.1 / 12) / 6.5 - 0.2 * 6.5 / 2
+    line = [10 ** (0.2 * (q - 30)) for q in quality]
+    got = bd_rate(line, quality, [10**each for each in logs], quality, method="akima")
+    assert math.log10(1 + got / 100) == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.parametrize("function", [bd_rate, bd_psnr])
 def test_what_has_no_answer(function: Any) -> None:
     rate, quality = ANCHOR
@@ -140,9 +151,12 @@ def test_what_has_no_answer(function: Any) -> None:
         (([1, 2, 3, 0], [4, 5, 6, 3]), r"test: expected rates above 0"),
         (([1, 2, 3, 4], [4, 5, math.nan, 7]), r"test: expected rates above 0 and finite"),
         (([1, 2, 3, 4], [33, 35, 34, 37]), r"test: expected qualities that grow .*\(3, 34\)"),
-        (([1, 2, 2, 4], [33, 34, 34, 37]), r"test: expected qualities that grow"),
+        (([1, 2, 3, 4], [33, 34, 34, 37]), r"test: expected qualities that grow"),
+        (([1, 2, 2, 4], [33, 34, 35, 37]), r"test: expected qualities that grow"),
         (([1, 2, 3, 4], [-0.4, -0.5, -0.6, -0.7]), r"minus a distance"),
         (([1, 2, 3, 4], [50, 51, 52, 53]), r"share no (qualities|log10 rates): the anchor's go from"),
+        # one point in common is no range to take a mean over
+        (([9487.76, 2e4, 3e4, 4e4], [40.037, 41, 42, 43]), r"share no (qualities|log10 rates)"),
     ):
         with pytest.raises(DataError, match=message):
             function(rate, quality, *wrong)

@@ -83,6 +83,26 @@ def test_the_interval_of_a_percentage_is_one_of_a_ratio() -> None:
     assert scaled.low > -100 and scaled.std_error == pytest.approx(0.01 * plain.std_error, rel=1e-9)
 
 
+def test_the_interval_of_a_percentage_is_the_logarithms_turned_into_percents() -> None:
+    a, b = draw(8, torch.Generator().manual_seed(10))
+    logs = torch.tensor(
+        [
+            math.log10(
+                1 + bd_rate(*(t[k].mean(0) for t in (a.rates, a.qualities, b.rates, b.qualities))) / 100
+            )
+            for k in ([k for k in range(8) if k != i] for i in range(-1, 8))
+        ],
+        dtype=torch.float64,
+    )
+    error = float(logs[1:].std(correction=0)) * math.sqrt(7)
+    middle = 8 * float(logs[0]) - 7 * float(logs[1:].mean())
+    reach = scipy.stats.t.ppf(0.975, 7) * error
+    found = b.bd_rate(a)
+    assert found.std_error == pytest.approx(100 * math.log(10) * 10**middle * error, rel=1e-9)
+    assert found.low == pytest.approx(100 * (10 ** (middle - reach) - 1), rel=1e-4)
+    assert found.high == pytest.approx(100 * (10 ** (middle + reach) - 1), rel=1e-4)
+
+
 def test_the_same_images_make_it_narrow() -> None:
     g = torch.Generator().manual_seed(4)
     (a, b), (_, stranger) = draw(200, g), draw(200, g)
@@ -132,6 +152,22 @@ def test_little_overlap_is_noted() -> None:
     (note,) = apart.bd_rate(a).notes
     assert note.kind == "little overlap" and "of their qualities" in str(note)
     assert not b.bd_rate(a).notes
+
+
+@pytest.mark.parametrize(("shift", "noted"), [(0.12, False), (0.15, True)])
+def test_less_than_three_quarters_of_qualities_or_log_rates_is_little(shift: float, noted: bool) -> None:
+    at = torch.linspace(0, 1, 5, dtype=torch.float64).expand(2, 5)
+    a, b = (RateDistortion(10**logs, logs) for logs in (at, at + shift))
+    for estimate in (b.bd_rate(a), b.bd_psnr(a)):
+        percents = [note.numbers["percent"] for note in estimate.notes]
+        assert percents == ([pytest.approx(100 * (1 - shift) / (1 + shift))] if noted else [])
+
+
+def test_no_rate_can_fall_by_more_than_all_of_it() -> None:
+    a, _ = draw(2, torch.Generator().manual_seed(11))
+    b = RateDistortion(a.rates * torch.tensor([[0.01], [0.5]]), a.qualities)
+    found = b.mean_bd_rate(a)
+    assert found.value == pytest.approx(-74.5) and found.low == -100.0
 
 
 def test_what_has_no_answer() -> None:

@@ -48,6 +48,21 @@ def test_limits_leave_measurements_out():
         torch.testing.assert_close(measure(made, truth, min_depth=2.0, max_depth=8.0), measure(made, cut))
 
 
+def test_a_measurement_at_a_limit_is_left_out():
+    truth = torch.tensor([2.0, 3.0, 7.0, 8.0]).view(1, 1, 2, 2)
+    made = truth + torch.tensor([20.0, 1.0, 3.0, 40.0]).view(1, 1, 2, 2)
+    found = depth_rmse(made, truth, min_depth=2.0, max_depth=8.0)
+    assert found.item() == pytest.approx(math.sqrt((1 + 9) / 2))
+
+
+def test_a_depth_that_is_off_by_the_threshold_is_wrong():
+    truth = torch.tensor([4.0, 5.0, 4.0, 8.0]).view(1, 1, 2, 2)
+    made = torch.tensor([5.0, 4.0, 4.5, 8.0]).view(
+        1, 1, 2, 2
+    )  # the first two by 1.25 exactly, above and below
+    assert delta_accuracy(made, truth, threshold=1.25).item() == 0.5
+
+
 def test_the_error_is_blind_to_scale_with_the_whole_variance_only():
     made, truth = depths()
     torch.testing.assert_close(

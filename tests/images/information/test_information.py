@@ -20,6 +20,13 @@ def test_iw_ssim_equals_piq(size, expected, formula_pair):
     )
 
 
+def test_iw_ssim_of_images_that_are_all_but_equal_is_not_beyond_one():
+    """Without a bound, the fifth of them is one rounding above 1."""
+    y = torch.rand(6, 1, 161, 161, generator=torch.Generator().manual_seed(0)).double()
+    x = y * (1 + 4 * torch.finfo(y.dtype).eps * torch.sign(y - 0.5))
+    assert iw_ssim(x, y).max() <= 1.0
+
+
 def test_vif_equals_its_peers(formula_pair):
     x, y = formula_pair(57, 70)
     # piq 0.8.0, vif_p, float64: it adds 1e-8 to the variances that it divides by

@@ -84,6 +84,9 @@ def test_what_is_refused():
     x = torch.rand(1, 1, 3, 3)
     with pytest.raises(UsageError, match="9 values are too small for 10 neighbours"):
         linear_prediction_distance(x, x)
+    with pytest.raises(UsageError, match="9 values are too small for 9 neighbours"):  # the last value has 8
+        linear_prediction_distance(x, x, neighbours=9)
+    assert linear_prediction_distance(x, x, neighbours=8).item() == 0.0
     for options in (
         {"neighbours": 0},
         {"neighbours": 2.0},

@@ -144,6 +144,16 @@ def test_the_default_blur_is_next_to_unregularised_transport_on_whole_masks(side
     )
 
 
+def test_sets_that_nearly_agree_keep_their_digits_in_single_precision():
+    """Costs between the masks of a set are 1e5 times those between the sets."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.rand(1, 3, 1, 128, 128, generator=g)
+    y = (x + 1e-3 * torch.randn(x.shape, generator=g)).clamp(0, 1)
+    expected = (x - y).double().square().sum().item() / 2 / 3  # each mask goes to its own
+    for dtype in (torch.float32, torch.float64):
+        assert mask_set_divergence(x.to(dtype), y.to(dtype)).item() == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("statistic", ["v", "u"])
 def test_masks_of_255_are_refused_and_not_taken_for_agreement(statistic):
     x = torch.rand(2, 3, 1, 5, 5, generator=torch.Generator().manual_seed(0)) > 0.5

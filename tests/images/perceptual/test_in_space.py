@@ -55,6 +55,13 @@ def test_an_orthonormal_space_keeps_squared_errors_and_not_absolute_ones():
     assert not torch.allclose(in_space(absolute, haar)(x, y), absolute(x, y), rtol=1e-2)
 
 
+def test_the_map_is_of_the_encoded_images():
+    x, y = pair()
+    expected = ssim.map(studio_luma(x), studio_luma(y))
+    assert torch.equal(in_space(ssim, studio_luma).map(x, y), expected)
+    assert not torch.allclose(expected, ssim.map(x, y), atol=1e-2)
+
+
 def test_declarations_that_hold_in_any_space_are_kept():
     measure = in_space(ssim, haar)
     assert (measure.name, measure.best, measure.lower, measure.upper) == (

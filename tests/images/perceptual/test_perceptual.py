@@ -19,6 +19,7 @@ from assay.images.perceptual import (
     gram_distance,
     lpips,
 )
+from assay.images.perceptual.feature_maps import unit_channels
 from assay.pair_laws import draw_pair_inputs, laws_of_pairs
 
 
@@ -63,7 +64,9 @@ def pair(n=2, seed=0):
     return torch.rand(n, 3, 16, 18, generator=g), torch.rand(n, 3, 16, 18, generator=g)
 
 
-@pytest.mark.parametrize("measure", [BOUND["lpips"], BOUND["dists"], efficientnet_lite0_distance], ids=str)
+@pytest.mark.parametrize(
+    "measure", [BOUND["lpips"], BOUND["dists"], efficientnet_lite0_distance], ids=lambda m: m.name
+)
 def test_the_range_of_the_images_is_said_and_others_are_refused(measure):
     """Their networks know images in [0, 1] only: [-1, 1], which other packages take, must not pass for it."""
     x, y = pair(4)
@@ -154,6 +157,11 @@ def test_lpips_is_the_formula_written_place_by_place():
     assert float(BOUND["lpips"](x, y)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_length_of_what_is_added_to_lengths_counts_half():
+    found = unit_channels(torch.tensor([6e-11, 8e-11], dtype=torch.float64).view(1, 2, 1, 1))
+    assert found.flatten().tolist() == pytest.approx([0.3, 0.4])  # a length of 1e-10, plus 1e-10
+
+
 def test_the_contrastive_ratio_is_of_each_pair_and_ignores_the_scale_of_features():
     x, y = pair()
     z = pair(seed=5)[0]
@@ -167,6 +175,9 @@ def test_the_contrastive_ratio_is_of_each_pair_and_ignores_the_scale_of_features
     blurred = [contrastive_restoration(y.lerp(z, t), y, z, features=FEATURES) for t in (0.1, 0.3, 0.5)]
     assert (blurred[0] < blurred[1]).all() and (blurred[1] < blurred[2]).all()
     assert contrastive_restoration(z, y, z, features=FEATURES).isfinite().all()
+    # an output that is still the degraded image is away from it by what is added
+    stuck = contrastive_restoration(z, y, z, features=lambda m: m)
+    assert torch.allclose(stuck, (z - y).abs().mean((1, 2, 3)) / 1e-7)
 
 
 @pytest.mark.parametrize("measure", [feature_distance, gram_distance, lpips, dists, contrastive_restoration])

@@ -67,6 +67,13 @@ def test_one_pixel_of_an_8_bit_image_is_not_rounding():
     assert float(pearson(x, x)) == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_rounding_never_takes_it_beyond_one(dtype):
+    """Without a bound, a third of these are some roundings above 1."""
+    x = torch.rand(200, 3, 9, 9, generator=torch.Generator().manual_seed(0)).to(dtype)
+    assert pearson(x, x).max() <= 1 and pearson(x, -x).min() >= -1
+
+
 def test_a_wrong_word():
     with pytest.raises(UsageError, match='over: expected "image" or "channel"'):
         pearson(*images(0), over="batch")

@@ -98,6 +98,8 @@ def test_mean_of_pairs_is_not_the_pooled_value():
 def test_epsilon(pair, epsilon):
     with pytest.raises(UsageError, match="epsilon: expected a number above 0"):
         charbonnier(*pair, epsilon=epsilon)
+    with pytest.raises(UsageError, match="epsilon: expected a number above 0"):
+        charbonnier.map(*pair, epsilon=epsilon)
 
 
 @pytest.mark.parametrize("ceiling", [0, -1.0, math.nan, True, None])

@@ -81,7 +81,7 @@ def patch_nearest_neighbour(
     distances, inside, found = _distances(generated, reference, hole, size, candidates)
     count = inside.sum((1, 2))
     value = distances.sum((1, 2)) / count.clamp_min(1).to(distances.dtype)
-    return torch.where(found | (count == 0), value, torch.inf)
+    return torch.where(found, value, torch.inf)
 
 
 def _distances(
