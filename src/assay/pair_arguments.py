@@ -232,9 +232,8 @@ def unlike_numbers(tensors: Sequence[Tensor], values: Tensor) -> Tensor:
     """
     for tensor in tensors:
         if tensor.is_floating_point():
-            flat = tensor.detach().flatten(1)
-            low, high = flat.amin(1), flat.amax(1)  # not `aminmax`, which takes three times as long as both
-            values = values + (0.0 * low + 0.0 * high).to(values.dtype)
+            # a sum, the cheapest look at all of them; numbers so large that theirs overflows are no pictures either
+            values = values + (0.0 * tensor.detach().flatten(1).sum(1)).to(values.dtype)
     return values
 
 
