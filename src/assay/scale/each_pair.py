@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ def each_pair(function: Callable[..., Tensor], *members: Tensor) -> Tensor:
 
     Complexity: the function's own time; memory of one chunk's graph and of the members' gradients.
     """
-    size = _chunk(members)
+    size = at_once(members[0])
     if torch.compiler.is_compiling() or size >= len(members[0]):
         return function(*members)
     if torch.is_grad_enabled() and any(m.requires_grad for m in members):
@@ -36,10 +36,10 @@ def each_pair(function: Callable[..., Tensor], *members: Tensor) -> Tensor:
     return torch.cat([function(*(m[k : k + size] for m in members)) for k in range(0, len(members[0]), size)])
 
 
-def _chunk(members: Sequence[Tensor]) -> int:
-    first = members[0]
-    limit = CHUNK_BYTES.get(first.device.type, DEVICE_CHUNK_BYTES)
-    return max(1, limit // max(1, first[0].numel() * first.element_size()))
+def at_once(entries: Tensor) -> int:
+    """How many of the entries (B, ...) to work on at once, at least one."""
+    limit = CHUNK_BYTES.get(entries.device.type, DEVICE_CHUNK_BYTES)
+    return max(1, limit // max(1, entries[0].numel() * entries.element_size()))
 
 
 class _EachPair(torch.autograd.Function):

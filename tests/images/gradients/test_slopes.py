@@ -15,7 +15,6 @@ from assay.images.gradients import (
     haarpsi,
     mdsi,
     multi_scale_gmsd,
-    seen_pairs,
     vsi,
 )
 from assay.images.gradients.haar_coefficients import haar_coefficients, haar_spread
@@ -24,6 +23,7 @@ from assay.images.gradients.lab import lab_under_d50
 from assay.images.gradients.saliency_similarity import _terms
 from assay.images.gradients.shrink import shrunk, shrunk_colours, spread
 from assay.images.gradients.similarity import dissimilarity, loss_slopes, losses, weighted_mean
+from assay.scale import each_pair
 
 MEASURES = {
     "gmsm": (gradient_magnitude_similarity, 5),
@@ -128,7 +128,7 @@ def test_second_derivatives_are_right_over_more_pairs_than_are_worked_at_once(na
     """Also where both members are one tensor. Curvatures along a direction, by central differences of the gradient."""
     measure, side = MEASURES[name]
     x, y = some((3, 3, side, side), seed=4)
-    monkeypatch.setattr(seen_pairs, "CHUNK_BYTES", x[0].numel() * 8)
+    monkeypatch.setattr(each_pair, "CHUNK_BYTES", {"cpu": x[0].numel() * 8})
     move = torch.randn(x.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
 
     def slope(z, **graph):

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from assay.images import ssim
-from assay.images.structure import local_similarity
 from assay.images.structure.local_similarity import local_terms, mean_similarity
 from assay.images.structure.ssim_conventions import WINDOWS
+from assay.scale import each_pair
 
 
 def hessian_product(values: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
@@ -21,7 +21,7 @@ def hessian_product(values: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
 @pytest.mark.parametrize("convention", sorted(WINDOWS))
 def test_it_is_that_of_the_plain_operations(normal, monkeypatch, convention, luminance):
     window = WINDOWS[convention]
-    monkeypatch.setattr(local_similarity, "CHUNK_BYTES", 2 * 14 * 13 * 8)  # two channels at a time
+    monkeypatch.setattr(each_pair, "CHUNK_BYTES", {"cpu": 2 * 14 * 13 * 8})  # two channels at a time
     x, y = (normal(3, 2 * 14 * 13).view(3, 2, 14, 13).sigmoid().requires_grad_() for _ in range(2))
     bright, contrast = local_terms(x, y, window, 1.0)
     plain = (bright * contrast if luminance else contrast).mean((2, 3))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...scale.each_pair import at_once
 from ...scale.first_derivative import differentiable_again
 from ...scale.precision import full_precision
 from ..colour import LUMA, Matrix
@@ -23,10 +24,6 @@ Slopes = tuple[Tensor | None, Tensor | None]
 # (2, b, k, h, w), images and then targets as they are seen, and whose slopes are wanted -> (b,) values and the slopes
 Compare = Callable[[Tensor, Wanted], tuple[Tensor, Slopes]]
 Plain = Callable[[Tensor, Tensor], Tensor]
-
-# of one image at once: on a processor what its cache holds beside a dozen maps, on a device what keeps it busy
-CHUNK_BYTES = 1 << 20
-DEVICE_CHUNK_BYTES = 64 << 20
 
 
 class Sight(NamedTuple):
@@ -61,8 +58,7 @@ def each_seen_pair(compare: Compare, plain: Plain, sight: Sight, x: Tensor, y: T
 
 
 def _compared(compare: Compare, sight: Sight, x: Tensor, y: Tensor, kept: Slopes) -> Tensor:
-    limit = CHUNK_BYTES if x.device.type == "cpu" else DEVICE_CHUNK_BYTES
-    size = max(1, limit // max(1, x[0].numel() * x.element_size()))
+    size = at_once(x)
     values = x.new_empty(len(x))
     for start in range(0, len(x), size):
         rows = slice(start, start + size)

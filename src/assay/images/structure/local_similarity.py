@@ -13,13 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...scale.each_pair import at_once
 from ...scale.first_derivative import differentiable_again
 from ...scale.separable import window_spread, windowed
 from .ssim_conventions import Window
-
-# of one image's planes at once: on a processor what its cache holds beside a dozen maps, on a device what keeps it busy
-CHUNK_BYTES = 1 << 20
-DEVICE_CHUNK_BYTES = 64 << 20
 
 
 def local_terms(x: Tensor, y: Tensor, window: Window, data_range: float) -> tuple[Tensor, Tensor]:
@@ -79,8 +76,7 @@ class _MeanSimilarity(torch.autograd.Function):
         slopes = [
             torch.empty_like(p) if w else None for p, w in zip((planes_x, planes_y), wanted, strict=True)
         ]
-        limit = CHUNK_BYTES if x.device.type == "cpu" else DEVICE_CHUNK_BYTES
-        size = max(1, limit // (planes_x[0].numel() * x.element_size()))
+        size = at_once(planes_x)
         values = x.new_empty(len(planes_x))
         for start in range(0, len(planes_x), size):
             rows = slice(start, start + size)
